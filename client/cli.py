@@ -1,0 +1,48 @@
+"""The command line, `readability`. Each command is a file of `client/commands`, read when it is called."""
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+COMMANDS: Mapping[str, str] = {
+    "score": "Score files or standard input on a running server.",
+    "serve": "Serve the model repository until stopped.",
+    "demo": "Start a server, score the sample passages both ways, stop.",
+    "doctor": "Say what was found on this machine and what is missing.",
+    "graph": "Draw an ensemble and check it.",
+    "build": "Build model.pt and checkpoint.tl into the repository.",
+    "train": "Train a bundle on scored excerpts.",
+    "evaluate": "Measure the error of encoder, forest and blend.",
+    "bench": "Measure what orchestration adds.",
+}
+
+
+class _Commands(click.Group):
+    """Commands by name, imported only when needed: `readability score` must not wait for PyTorch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(importlib.import_module(f"client.commands.{cmd_name}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="readability-triton")
+def main() -> None:
+    """Score how hard an English text is to read, with a pipeline of models on Triton Inference Server.
+
+    Higher scores are easier. Two pipelines over the same models give the same score: ensemble_all, a declarative DAG,
+    and bls_pipeline, Python code in the server.
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""`readability doctor`."""
+
+import platform
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ensemble.config import ConfigError, read_config
+from serving.doctor import Finding, examine
+from serving.server import DEFAULT_REPOSITORY
+
+
+@click.command(
+    epilog="""\b
+Exit codes: 0 nothing is missing; 1 something is, with what to do about it; 2 bad usage."""
+)
+@click.option(
+    "--model-repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=DEFAULT_REPOSITORY,
+    show_default="the project's",
+)
+def doctor(model_repository: Path) -> None:
+    """Say which Triton, backends, GPU and models were found, and what to do about what is missing."""
+    python = Finding("Python", platform.python_version())
+    findings = [python, *examine(model_repository.resolve()), slot(model_repository)]
+    table = Table.grid(padding=(0, 2))
+    for finding in findings:
+        table.add_row("✗" if finding.advice else "✓", finding.subject, finding.found)
+        if finding.advice:
+            table.add_row("", "", f"→ {finding.advice}")
+    Console(highlight=False, soft_wrap=True).print(table)
+    raise SystemExit(1 if any(finding.advice for finding in findings) else 0)
+
+
+def slot(repository: Path) -> Finding:
+    """Which encoder is in the slot `bert-large`, whatever the slot is called."""
+    try:
+        parameters = read_config(repository / "bert-large" / "config.pbtxt").parameters
+    except ConfigError as error:
+        return Finding("slot bert-large", "not readable", str(error))
+    encoder = parameters["encoder"].string_value
+    if not encoder:
+        return Finding("slot bert-large", "empty", "run `readability build`")
+    layers, sha256 = parameters["encoder_layers"].string_value, parameters["encoder_sha256"].string_value
+    return Finding("slot bert-large", f"holds {encoder}, layers {layers}, sha256 {sha256[:12]}…")

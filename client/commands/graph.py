@@ -1,0 +1,45 @@
+"""`readability graph`."""
+
+from pathlib import Path
+
+import click
+
+from client.commands.failures import one_line
+from ensemble.check import problems
+from ensemble.config import ConfigError, read_repository
+from ensemble.dag import Dag, is_ensemble
+from ensemble.draw import DRAWINGS
+
+DEFAULT_REPOSITORY = Path(__file__).parents[2] / "model_repository"
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  readability graph
+  readability graph --format mermaid ensemble_all > pipeline.mmd
+  readability graph --model-repository ~/my_models my_ensemble
+
+\b
+Exit codes: 0 drawn and sound; 1 drawn, with problems, or not readable; 2 bad usage."""
+)
+@click.argument("name", default="ensemble_all")
+@click.option("--format", "style", type=click.Choice(list(DRAWINGS)), default="text", show_default=True)
+@click.option(
+    "--model-repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=DEFAULT_REPOSITORY,
+    show_default="the project's",
+)
+def graph(name: str, style: str, model_repository: Path) -> None:
+    """Draw the ensemble NAME, read from its config.pbtxt, and check it without a server."""
+    with one_line(ConfigError):
+        models = read_repository(model_repository)
+        if name not in models or not is_ensemble(models[name]):
+            known = ", ".join(sorted(model for model, config in models.items() if is_ensemble(config))) or "none"
+            raise ConfigError(f"no ensemble {name} in {model_repository}; there: {known}")
+    click.echo(DRAWINGS[style](Dag.of(models[name])))
+    found = problems(models[name], models)
+    for problem in found:
+        click.echo(f"problem: {problem}", err=True)
+    raise SystemExit(1 if found else 0)

@@ -1,0 +1,86 @@
+"""`readability serve`."""
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from client.commands.failures import one_line
+from client.commands.starting import starting
+from serving.errors import ServingError
+from serving.placement import Placement
+from serving.server import DEFAULT_REPOSITORY, Options
+
+
+class _StopRequest(BaseException):
+    """SIGINT or SIGTERM arrived."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  readability serve
+  readability serve --placement cpu --log-file triton.log
+  readability serve --host 0.0.0.0 --http-port 9000 --grpc-port 9001 --metrics-port 9002
+
+\b
+Exit codes: 0 stopped by SIGINT or SIGTERM; 2 bad usage; 3 no usable Triton; 4 an artefact is not built; 5 a model did
+not load; 6 the server died; 7 the placement is not to be had; 8 a port is taken; 1 anything else."""
+)
+@click.option(
+    "--placement",
+    type=click.Choice([each.value for each in Placement]),
+    default="auto",
+    show_default=True,
+    help="Where models run.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--http-port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: one that is free."
+)
+@click.option("--grpc-port", type=click.IntRange(0, 65535), default=8001, show_default=True)
+@click.option("--metrics-port", type=click.IntRange(0, 65535), default=8002, show_default=True)
+@click.option(
+    "--model-repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=DEFAULT_REPOSITORY,
+    show_default="the project's",
+)
+@click.option(
+    "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Triton's log.  [default: a temporary file]"
+)
+def serve(
+    placement: str,
+    host: str,
+    http_port: int,
+    grpc_port: int,
+    metrics_port: int,
+    model_repository: Path,
+    log_file: Path | None,
+) -> None:
+    """Serve the model repository in the foreground, until SIGINT (Ctrl-C) or SIGTERM.
+
+    Requests in flight are answered before it ends. Model control is off: what is served stays as it was loaded.
+    """
+    options = Options(
+        model_repository.resolve(), Placement(placement), host, http_port, grpc_port, metrics_port, log_file
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    with one_line(ServingError, TimeoutError, OSError):
+        try:
+            with starting(options) as server:
+                click.echo(f"http     {server.http_url}\ngrpc     {server.grpc_url}\nmetrics  {server.metrics_url}")
+                click.echo("Ready; Ctrl-C stops it.", err=True)
+                server.wait()
+        except _StopRequest:
+            click.echo("Stopped.", err=True)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    # Once only: a second Ctrl-C must not cut short the requests that are being answered.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    click.echo("Stopping: answering requests in flight …", err=True)
+    raise _StopRequest

@@ -1,0 +1,23 @@
+"""Start a server and show what it waits for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from client.display import console
+from serving.server import Options, TritonServer, running
+
+
+@contextmanager
+def starting(options: Options) -> Iterator[TritonServer]:
+    """`serving.server.running` with the models still to come shown on standard error."""
+    expected = {path.parent.name for path in options.repository.glob("*/config.pbtxt")}
+    with console.status("starting Triton …") as status:
+
+        def show(loaded: list[str]) -> None:
+            waiting = sorted(expected.difference(loaded))
+            status.update(f"loaded {len(expected) - len(waiting)} of {len(expected)}, waiting for {', '.join(waiting)}")
+
+        with running(options, show) as server:
+            status.stop()
+            console.print(f"Triton is ready with {len(expected)} models, from {server.runtime.origin}.")
+            yield server

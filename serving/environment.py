@@ -1,0 +1,35 @@
+"""The environment variables that Triton and its Python stubs run with."""
+
+import os
+import sys
+from pathlib import Path
+
+from serving.placement import Placement, placement_environment
+from serving.runtime import Runtime
+
+THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+"""Unless the user's environment says otherwise: one thread for every stage but the encoder, which takes all cores for
+itself, and waiting threads that sleep rather than spin. Measured in docs/serve.md."""
+
+PROJECT_ROOT = Path(__file__).parents[1]
+
+
+def server_environment(runtime: Runtime, placement: Placement) -> dict[str, str]:
+    """The server's environment, which its stubs inherit.
+
+    Raises:
+        PlacementError: if the placement is not to be had here.
+
+    The stub's interpreter ignores PYTHONPATH on Python 3.11: it finds packages by the `python3` that comes first on
+    PATH, and ours by the working directory. PYTHONPATH is for interpreters that do read it.
+    """
+    packages = [str(PROJECT_ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
+    ours = {
+        "PATH": [str(Path(sys.executable).parent)],
+        "PYTHONPATH": packages,
+        "LD_LIBRARY_PATH": [str(folder) for folder in runtime.libraries],
+    }
+    environment = dict(os.environ)
+    for name, paths in ours.items():
+        environment[name] = os.pathsep.join([*paths, *filter(None, [environment.get(name)])])
+    return THREADS | environment | placement_environment(placement)

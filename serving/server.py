@@ -1,0 +1,187 @@
+"""Start Triton over a model repository, wait until it is ready, stop it with requests in flight answered."""
+
+import ctypes
+import http
+import http.client
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving import log
+from serving.artefacts import check_built
+from serving.backend_directory import lay_out
+from serving.environment import PROJECT_ROOT, server_environment
+from serving.errors import ModelLoadError, PortTakenError, ServerDiedError
+from serving.placement import Placement
+from serving.ports import check_free, free_ports
+from serving.runtime import Runtime, find_runtime
+
+DEFAULT_REPOSITORY = PROJECT_ROOT / "model_repository"
+EXIT_TIMEOUT_S = 30
+READY_TIMEOUT_S = 300
+POLL_S = 0.1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to serve. A port of 0 stands for one that is free."""
+
+    repository: Path = DEFAULT_REPOSITORY
+    placement: Placement = Placement.AUTO
+    host: str = "127.0.0.1"
+    http_port: int = 0
+    grpc_port: int = 0
+    metrics_port: int = 0
+    log_file: Path | None = None
+
+
+class TritonServer:
+    """A running server.
+
+    Attributes:
+        runtime: the Triton that was found.
+        host, http_port, grpc_port, metrics_port: where it listens.
+        log_file: where its log goes.
+        process: the `tritonserver` process.
+    """
+
+    def __init__(self, runtime: Runtime, options: Options, folder: Path) -> None:
+        self.runtime = runtime
+        self.host = options.host
+        self.http_port, self.grpc_port, self.metrics_port = _ports(options)
+        self.log_file = options.log_file or folder / "triton.log"
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        backends = lay_out(runtime, folder / "backends")
+        with self.log_file.open("wb") as log_file:
+            self.process = subprocess.Popen(
+                self._command(options.repository, backends),
+                env=server_environment(runtime, options.placement),
+                cwd=PROJECT_ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in a terminal must reach us only: we stop the server in order.
+                preexec_fn=_die_with_parent,
+            )
+
+    def _command(self, repository: Path, backends: Path) -> list[str]:
+        return [
+            str(self.runtime.executable),
+            f"--model-repository={repository}",
+            f"--backend-directory={backends}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+            *(f"--{service}-address={self.host}" for service in ("http", "grpc", "metrics")),
+            f"--http-port={self.http_port}",
+            f"--grpc-port={self.grpc_port}",
+            f"--metrics-port={self.metrics_port}",
+        ]
+
+    @property
+    def http_url(self) -> str:
+        """Address of the HTTP endpoint."""
+        return f"http://{self.host}:{self.http_port}"
+
+    @property
+    def grpc_url(self) -> str:
+        """Address of the gRPC endpoint."""
+        return f"grpc://{self.host}:{self.grpc_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """Address of the Prometheus metrics."""
+        return f"http://{self.host}:{self.metrics_port}/metrics"
+
+    def wait_until_ready(self, show: Callable[[list[str]], None]) -> None:
+        """Wait for every model; `show` is told now and then which are loaded.
+
+        Raises:
+            ModelLoadError: if the server gives up, with the reasons from its log.
+            TimeoutError: if it is not ready after five minutes.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self._is_ready():
+            lines = self.read_log()
+            show(log.loaded_models(lines))
+            if self.process.poll() is not None:
+                reasons = log.failures(self.read_log()) or self.read_log()[-5:]
+                raise ModelLoadError("\n".join(["Triton did not start:", *(f"  {reason}" for reason in reasons)]))
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"Triton was not ready after {READY_TIMEOUT_S} s; its log is {self.log_file}")
+            time.sleep(POLL_S)
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=1)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (http.client.HTTPException, OSError):
+            return False
+        finally:
+            connection.close()
+
+    def read_log(self) -> list[str]:
+        """The log so far."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def wait(self) -> None:
+        """Wait for the server to end.
+
+        Raises:
+            ServerDiedError: when it does, since nobody asked it to.
+        """
+        code = self.process.wait()
+        raise ServerDiedError(f"Triton ended by itself with exit code {code}; its log is {self.log_file}")
+
+    def stop(self) -> None:
+        """Let requests in flight finish, then end the server; kill it if it takes much longer than that may take."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(EXIT_TIMEOUT_S + 15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextmanager
+def running(options: Options, show: Callable[[list[str]], None] = lambda _: None) -> Iterator[TritonServer]:
+    """Start a server, wait until it is ready, and stop it at the end.
+
+    Raises:
+        NotBuiltError: if an artefact is missing from the repository.
+        ServingError: see `serving.errors`.
+    """
+    check_built(options.repository)
+    runtime = find_runtime()
+    with tempfile.TemporaryDirectory(prefix="readability-") as folder:
+        server = TritonServer(runtime, options, Path(folder))
+        try:
+            server.wait_until_ready(show)
+            yield server
+        finally:
+            server.stop()
+
+
+def _ports(options: Options) -> list[int]:
+    wanted = [options.http_port, options.grpc_port, options.metrics_port]
+    for port in filter(None, wanted):
+        check_free(port, options.host)
+    fixed = [port for port in wanted if port]
+    if len(set(fixed)) < len(fixed):
+        raise PortTakenError(f"HTTP, gRPC and metrics need ports of their own, not {wanted}")
+    spare = iter(free_ports(wanted.count(0), options.host))
+    return [port or next(spare) for port in wanted]
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end the server if this process is killed: nothing may be left behind holding ports."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

@@ -1,0 +1,223 @@
+"""Two stand-ins for Triton: one in place of `tritonclient`'s client object, one that answers over real gRPC.
+
+Both score a text by the number of its bytes, times its blend weight.
+"""
+
+import itertools
+import os
+import random
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import settings
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor
+
+from client.async_scorer import AsyncScorer
+from client.scorer import Scorer
+
+# The machine may be busy: no example is too slow, and fifty are enough.
+settings.register_profile("unhurried", deadline=None, max_examples=50)
+settings.load_profile("unhurried")
+
+PARAMETERS = {"bert_weight": "0.5", "target_quantiles": "0 50 100"}
+WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt"))]
+
+
+@pytest.fixture
+def made_up_text() -> Callable[..., str]:
+    """Write a text of that many words, nine a sentence."""
+
+    def write(n_words: int, seed: int = 0) -> str:
+        words = random.Random(seed).choices(WORDS, k=n_words)
+        sentences = (" ".join(words[at : at + 9]).capitalize() for at in range(0, n_words, 9))
+        return " ".join(f"{sentence}." for sentence in sentences)
+
+    return write
+
+
+class FakeClient:
+    """Takes the place of `tritonclient`'s client object.
+
+    Attributes:
+        refuse: given a model and its texts, the error to raise, or None to answer.
+        infers: model, texts, weights and limits of each inference, in order.
+        described: models whose configuration was asked for, in order.
+    """
+
+    def __init__(self, scheme: str) -> None:
+        self.scheme = scheme
+        self.max_batch_size = 4
+        self.parameters = dict(PARAMETERS)
+        self.refuse: Callable[[str, list[bytes]], Exception | None] = lambda model, texts: None
+        self.refuse_to_describe: Callable[[str], Exception | None] = lambda model: None
+        self.infers: list[tuple[str, list[bytes], list[float], dict[str, Any]]] = []
+        self.described: list[str] = []
+        self.closed = False
+
+    def get_model_config(self, model: str, **options: Any) -> dict[str, Any]:
+        self.described.append(model)
+        if error := self.refuse_to_describe(model):
+            raise error
+        parameters = {key: {"string_value": value} for key, value in self.parameters.items()}
+        config = {"name": model, "max_batch_size": self.max_batch_size, "parameters": parameters}
+        return {"config": config} if self.scheme == "grpc" else config
+
+    def infer(self, model: str, inputs: list[Any], **limits: Any) -> "FakeAnswer":
+        raw = {each.name(): each._raw_content if self.scheme == "grpc" else each._raw_data for each in inputs}
+        texts = deserialize_bytes_tensor(raw["excerpt"]).tolist()
+        weights = np.frombuffer(raw["BERT_WEIGHT"], dtype=np.float32)
+        assert [each.shape() for each in inputs] == [[len(texts), 1]] * 2
+        self.infers.append((model, texts, weights.tolist(), limits))
+        if error := self.refuse(model, texts):
+            raise error
+        return FakeAnswer(weights * np.array([len(text) for text in texts], dtype=np.float32))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeAnswer:
+    def __init__(self, scores: np.ndarray) -> None:
+        self.scores = scores.reshape(-1, 1)
+
+    def as_numpy(self, name: str) -> np.ndarray:
+        return {"SCORE": self.scores}[name]
+
+
+class AsyncFakeClient:
+    """A `FakeClient` behind coroutines."""
+
+    def __init__(self, fake: FakeClient) -> None:
+        self.fake = fake
+
+    async def get_model_config(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        return self.fake.get_model_config(*arguments, **options)
+
+    async def infer(self, *arguments: Any, **limits: Any) -> FakeAnswer:
+        return self.fake.infer(*arguments, **limits)
+
+    async def close(self) -> None:
+        self.fake.close()
+
+
+@pytest.fixture(params=["grpc", "http"])
+def fake(request: pytest.FixtureRequest) -> FakeClient:
+    return FakeClient(request.param)
+
+
+@pytest.fixture
+def scorer(fake: FakeClient) -> Callable[..., Scorer]:
+    """Make a scorer that asks `fake`."""
+
+    def make(**options: Any) -> Scorer:
+        made = Scorer(url=f"{fake.scheme}://localhost:1", **options)
+        made._client.close()
+        made._client = fake
+        return made
+
+    return make
+
+
+@pytest.fixture
+def async_scorer(fake: FakeClient) -> Callable[..., Any]:
+    """Make, inside a loop, an asynchronous scorer that asks `fake`."""
+
+    async def make(**options: Any) -> AsyncScorer:
+        made = AsyncScorer(url=f"{fake.scheme}://localhost:1", **options)
+        await made._client.close()
+        made._client = AsyncFakeClient(fake)
+        return made
+
+    return make
+
+
+class WireServer(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers over gRPC as Triton does, on a port of its own.
+
+    Attributes:
+        down: models that are not ready.
+        hangs: what hangs until the test ends, of "ModelConfig" and "ModelInfer".
+    """
+
+    def __init__(self) -> None:
+        self.down: set[str] = set()
+        self.hangs: set[str] = set()
+        self.finished = threading.Event()
+        self.server = grpc.server(ThreadPoolExecutor(4))
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self.server)
+        self.url = f"grpc://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.server.start()
+
+    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._hinder("ModelConfig", request.name, context)
+        config = model_config_pb2.ModelConfig(name=request.name, max_batch_size=4)
+        for key, value in PARAMETERS.items():
+            config.parameters[key].string_value = value
+        return service_pb2.ModelConfigResponse(config=config)
+
+    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._hinder("ModelInfer", request.model_name, context)
+        texts = deserialize_bytes_tensor(request.raw_input_contents[0]).tolist()
+        for row, text in enumerate(texts):
+            if b"forbidden" in text:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: text is forbidden")
+        weights = np.frombuffer(request.raw_input_contents[1], dtype=np.float32)
+        scores = weights * np.array([len(text) for text in texts], dtype=np.float32)
+        answer = service_pb2.ModelInferResponse(model_name=request.model_name, raw_output_contents=[scores.tobytes()])
+        answer.outputs.add(name="SCORE", datatype="FP32", shape=[len(texts), 1])
+        return answer
+
+    def _hinder(self, call: str, model: str, context: grpc.ServicerContext) -> None:
+        if call in self.hangs:
+            self.finished.wait(1)
+        if model in self.down:
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"Request for unknown model: '{model}' is not ready")
+
+
+@pytest.fixture
+def wire() -> Iterator[WireServer]:
+    server = WireServer()
+    yield server
+    server.finished.set()
+    server.server.stop(None).wait()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def fake_tritonserver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a Python script in `tritonserver`'s place on the path."""
+
+    def install(script: str) -> None:
+        backend = tmp_path / "triton" / "backends" / "python"
+        backend.mkdir(parents=True)
+        (backend / "libtriton_python.so").touch()
+        executable = tmp_path / "triton" / "bin" / "tritonserver"
+        executable.parent.mkdir()
+        executable.write_text(f"#!{sys.executable}\n{script}")
+        executable.chmod(stat.S_IRWXU)
+        monkeypatch.setenv("PATH", str(executable.parent), prepend=os.pathsep)
+
+    return install
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]

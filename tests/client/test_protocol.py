@@ -1,0 +1,161 @@
+import socket
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.utils import InferenceServerException, deserialize_bytes_tensor
+
+from client.errors import (
+    InferenceError,
+    InvalidRequestError,
+    ModelUnavailableError,
+    RequestTimeoutError,
+    ServerUnreachableError,
+)
+from client.protocol import Address, batches, infer_inputs, may_fall_back, translate
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("grpc://localhost:8001", ("grpc", "localhost:8001")),
+        ("http://localhost:8000", ("http", "localhost:8000")),
+        ("http://localhost:8000/", ("http", "localhost:8000")),
+        ("10.0.0.1:9001", ("grpc", "10.0.0.1:9001")),
+        ("triton", ("grpc", "triton")),
+        ("grpc://[::1]:8001", ("grpc", "[::1]:8001")),
+    ],
+)
+def test_an_address_is_read(url, expected):
+    assert Address.parse(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "grpc://", "http:///", "https://host:8000", "ftp://host", "://host", "http://host/v2/models", "host/path"],
+)
+def test_what_is_no_address_is_refused_with_the_two_forms(url):
+    with pytest.raises(ValueError, match="is not grpc://HOST:PORT or http://HOST:PORT"):
+        Address.parse(url)
+
+
+texts = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=10) | st.binary(max_size=10), max_size=30)
+
+
+@given(texts, st.integers(1, 12), st.randoms())
+def test_batches_hold_every_row_once_in_order_with_its_weight(given_texts, size, rng):
+    weights = [rng.random() for _ in given_texts]
+    cut = batches(given_texts, weights, size)
+    assert [row for batch in cut for row in batch.excerpts[:, 0]] == [
+        text.encode() if isinstance(text, str) else text for text in given_texts
+    ]
+    assert [weight for batch in cut for weight in batch.weights[:, 0]] == [np.float32(weight) for weight in weights]
+    assert [batch.start for batch in cut] == list(range(0, len(given_texts), size))
+    assert all(1 <= len(batch.excerpts) <= size for batch in cut)
+    assert all(batch.excerpts.shape == batch.weights.shape == (len(batch.excerpts), 1) for batch in cut)
+
+
+@given(texts, st.integers(1, 12), st.floats(0, 1))
+def test_one_weight_is_for_all(given_texts, size, weight):
+    assert all((batch.weights == np.float32(weight)).all() for batch in batches(given_texts, weight, size))
+
+
+@pytest.mark.parametrize("weights", [[0.5], [0.5] * 4, []])
+def test_more_or_fewer_weights_than_texts_are_refused(weights):
+    with pytest.raises(ValueError, match=f"3 texts but {len(weights)} weights"):
+        batches(["a", "b", "c"], weights, 2)
+
+
+@pytest.mark.parametrize("library", [tritonclient.grpc, tritonclient.http], ids=["grpc", "http"])
+def test_the_tensors_have_the_contracts_names_shapes_and_types(library):
+    (batch,) = batches(["one", "zwölf"], [0.25, 1], 8)
+    excerpt, weight = infer_inputs(library, batch)
+    assert (excerpt.name(), excerpt.shape(), excerpt.datatype()) == ("excerpt", [2, 1], "BYTES")
+    assert (weight.name(), weight.shape(), weight.datatype()) == ("BERT_WEIGHT", [2, 1], "FP32")
+    raw_excerpt, raw_weight = (
+        vars(each).get("_raw_content", vars(each).get("_raw_data")) for each in (excerpt, weight)
+    )
+    assert deserialize_bytes_tensor(raw_excerpt).tolist() == [b"one", "zwölf".encode()]
+    assert np.frombuffer(raw_weight, np.float32).tolist() == [0.25, 1]
+
+
+NOT_READY = "Request for unknown model: 'bls_pipeline' version 1 is not at ready state"
+UNHEALTHY = "Stub process 'bls_pipeline_0_1' is not healthy."
+UNRESOLVED = "errors resolving triton.test:8001: address lookup failed for triton.test:8001: Domain name not found"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "expected"),
+    [
+        ("StatusCode.INVALID_ARGUMENT", "row 3: text is empty", InvalidRequestError),
+        ("400", "row 3: text is empty", InvalidRequestError),
+        ("400", "unexpected shape for input 'excerpt'", InvalidRequestError),
+        ("StatusCode.UNAVAILABLE", NOT_READY, ModelUnavailableError),
+        ("StatusCode.NOT_FOUND", "Request for unknown model: 'x' is not found", ModelUnavailableError),
+        ("400", "Request for unknown model: 'x' is not found", ModelUnavailableError),
+        ("404", "no such path", ModelUnavailableError),
+        ("503", "busy", ModelUnavailableError),
+        ("500", UNHEALTHY, ModelUnavailableError),
+        ("StatusCode.INTERNAL", UNHEALTHY, ModelUnavailableError),
+        ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", RequestTimeoutError),
+        ("499", "client closed request", RequestTimeoutError),
+        ("504", "gateway timeout", RequestTimeoutError),
+        ("StatusCode.UNAVAILABLE", "failed to connect to all addresses; Connection refused", ServerUnreachableError),
+        ("StatusCode.UNAVAILABLE", "Socket closed", ServerUnreachableError),
+        ("StatusCode.UNAVAILABLE", "recvmsg: Connection reset by peer", ServerUnreachableError),
+        ("StatusCode.UNAVAILABLE", "DNS resolution failed for triton.test:8001", ServerUnreachableError),
+        ("StatusCode.UNAVAILABLE", UNRESOLVED, ServerUnreachableError),
+        ("StatusCode.INTERNAL", "row 3: not finite", InferenceError),
+        ("500", "CUDA out of memory", InferenceError),
+        (None, "something else", InferenceError),
+    ],
+)
+def test_every_answer_that_is_none_becomes_a_typed_error(status, message, expected):
+    error = translate(InferenceServerException(message, status), url="grpc://triton.test:8001")
+    assert type(error) is expected
+    assert message.partition(": ")[2] in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TimeoutError("timed out"), RequestTimeoutError),
+        (ConnectionRefusedError(111, "Connection refused"), ServerUnreachableError),
+        (socket.gaierror(-2, "Name or service not known"), ServerUnreachableError),
+    ],
+)
+def test_errors_below_http_name_the_address(error, expected):
+    translated = translate(error, url="http://triton.test:8000")
+    assert type(translated) is expected
+    assert "http://triton.test:8000" in str(translated)
+
+
+@given(st.integers(0, 511), st.integers(0, 10**6), st.sampled_from(["StatusCode.INVALID_ARGUMENT", "400"]))
+def test_the_row_is_counted_over_the_whole_call(row, first_row, status):
+    message = f"in ensemble 'ensemble_all', row {row}: text is not UTF-8\nat byte 4"
+    error = translate(InferenceServerException(message, status), first_row)
+    assert error.row == row + first_row
+    assert error.reason == "text is not UTF-8\nat byte 4"
+
+
+def test_a_refusal_of_the_whole_request_has_no_row():
+    error = translate(InferenceServerException("batch size 600 exceeds 512", "400"), 32)
+    assert error.row is None
+    assert error.reason == str(error) == "batch size 600 exceeds 512"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ModelUnavailableError("x"), True),
+        (ServerUnreachableError("x"), True),
+        (InvalidRequestError("x", 1), False),
+        (RequestTimeoutError("x"), False),
+        (InferenceError("x"), False),
+    ],
+)
+def test_only_a_pipeline_that_cannot_be_reached_is_worth_another_try(error, expected):
+    assert may_fall_back(error) is expected

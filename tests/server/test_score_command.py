@@ -1,0 +1,87 @@
+"""`readability score` and `demo` against a real server, as a person or a script runs them."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from client.samples import sample_passages
+from client.scorer import Scorer
+from serving.server import TritonServer
+
+PASSAGES = sample_passages()
+
+
+def score(server: TritonServer, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "client.cli", "score", "--url", server.grpc_url, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=120)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    easy, hard = tmp_path / "easy.txt", tmp_path / "hard.txt"
+    easy.write_text(PASSAGES["01-first-reader"])
+    hard.write_text("\n\n".join(PASSAGES[name] for name in ("06-magazine-article", "08-essay", "10-journal-abstract")))
+    return [str(easy), str(hard)]
+
+
+def test_json_is_clean_and_its_scores_are_the_servers(server: TritonServer, files: list[str]) -> None:
+    result = score(server, "--format", "json", "--bert-weight", "0.5", *files)
+    assert result.returncode == 0
+    easy, hard = json.loads(result.stdout)["documents"]
+    assert [easy["name"], hard["name"]] == files
+    text = Path(files[1]).read_text()
+    parts = [text[passage["start"] : passage["end"]] for passage in hard["passages"]]
+    with Scorer("ensemble_all", None, server.grpc_url) as scorer:
+        expected = scorer.score(parts, 0.5).values
+    assert [passage["score"] for passage in hard["passages"]] == pytest.approx(expected, abs=1e-4)
+    assert easy["score"] > hard["score"]
+    assert hard["hardest_passage"] == len(parts)
+    assert hard["answered_by"] == ["bls_pipeline"]
+
+
+def test_csv_has_a_line_a_passage(server: TritonServer, files: list[str]) -> None:
+    result = score(server, "--format", "csv", *files)
+    lines = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [(line["document"], line["passage"]) for line in lines[:2]] == [(files[0], "1"), (files[1], "1")]
+    assert all(0 <= float(line["percentile"]) <= 100 for line in lines)
+
+
+def test_the_table_says_how_easy_and_where_it_is_hardest(server: TritonServer, files: list[str]) -> None:
+    result = score(server, *files)
+    assert "easier than" in result.stdout
+    assert "hardest" in result.stdout
+    assert result.stderr == ""
+
+
+def test_standard_input_is_scored(server: TritonServer) -> None:
+    result = score(server, "--format", "json", "-", stdin=PASSAGES["08-essay"])
+    assert json.loads(result.stdout)["documents"][0]["name"] == "-"
+
+
+def test_a_model_that_is_not_there_falls_back_and_says_so(server: TritonServer) -> None:
+    result = score(server, "--format", "json", "--model-name", "no_such_model", stdin="A cat sat.")
+    assert json.loads(result.stdout)["documents"][0]["answered_by"] == ["ensemble_all"]
+
+
+def test_without_a_fallback_it_fails_with_nothing_on_standard_output(server: TritonServer) -> None:
+    result = score(server, "--model-name", "no_such_model", "--fallback", "", stdin="A cat sat.")
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "no_such_model" in result.stderr
+
+
+def test_much_work_shows_progress_on_standard_error_only(server: TritonServer) -> None:
+    result = score(server, "--format", "csv", stdin=" ".join(f"Number {n} is here today." for n in range(1600)))
+    assert "scoring" in result.stderr
+    assert result.stdout.startswith("document,passage,")
+
+
+def test_demo_shows_both_pipelines_and_ends_well() -> None:
+    result = subprocess.run([sys.executable, "-m", "client.cli", "demo"], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0
+    assert all(name in result.stdout for name in ("ensemble_all", "bls_pipeline"))
+    assert "Largest difference" in result.stdout

@@ -1,0 +1,69 @@
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from serving import placement
+from serving.environment import PROJECT_ROOT, server_environment
+from serving.errors import PlacementError
+from serving.placement import Placement
+from serving.runtime import Runtime
+
+LIBRARIES = [Path("/wheel/libs"), Path("/python/lib")]
+RUNTIME = Runtime("a test", Path("/bin/true"), {}, libraries=LIBRARIES)
+THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+SET_BY_US = (*THREADS, "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch):
+    for name in SET_BY_US:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_stubs_find_this_interpreter_first_and_all_else_after_it(monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    path = server_environment(RUNTIME, Placement.AUTO)["PATH"]
+    assert path == f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    assert Path(shutil.which("python3", path=path)).parent == Path(sys.executable).parent
+
+
+def test_the_libraries_come_before_those_of_the_user(monkeypatch):
+    assert server_environment(RUNTIME, Placement.AUTO)["LD_LIBRARY_PATH"] == "/wheel/libs:/python/lib"
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/users/own")
+    assert server_environment(RUNTIME, Placement.AUTO)["LD_LIBRARY_PATH"] == "/wheel/libs:/python/lib:/users/own"
+
+
+def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/users/own")
+    paths = server_environment(RUNTIME, Placement.AUTO)["PYTHONPATH"].split(os.pathsep)
+    assert paths[0] == str(PROJECT_ROOT)
+    assert str(Path(pytest.__file__).parents[1]) in paths
+    assert paths[-1] == "/users/own"
+
+
+@pytest.mark.parametrize(("name", "ours"), THREADS.items())
+def test_threads_are_limited_unless_the_user_says_otherwise(monkeypatch, name, ours):
+    assert server_environment(RUNTIME, Placement.AUTO)[name] == ours
+    monkeypatch.setenv(name, "users")
+    assert server_environment(RUNTIME, Placement.AUTO)[name] == "users"
+
+
+def test_the_placement_has_the_last_word_over_visible_gpus(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    assert server_environment(RUNTIME, Placement.CPU)["CUDA_VISIBLE_DEVICES"] == ""
+    assert server_environment(RUNTIME, Placement.AUTO)["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_a_placement_that_is_not_to_be_had_is_refused(monkeypatch):
+    monkeypatch.setattr(placement, "gpu_names", list)
+    with pytest.raises(PlacementError):
+        server_environment(RUNTIME, Placement.GPU)
+
+
+def test_this_process_keeps_its_own_environment():
+    before = dict(os.environ)
+    server_environment(RUNTIME, Placement.CPU)
+    assert dict(os.environ) == before

@@ -1,0 +1,191 @@
+import os
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+
+class Weighted(nn.Module):
+    """Each row's sum where the mask is set, plus how many rows the call had: what joined requests share."""
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return (ids * mask).sum(1, keepdim=True).float() + 1000.0 * ids.size(0)
+
+
+class Pair(nn.Module):
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        return ids * 2, -ids
+
+
+class Minus(nn.Module):
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        return first - second
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Keep what other tests compute with."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def load(load_backend):
+    """The drop-in, initialised on a module."""
+
+    def initialised(
+        module: nn.Module,
+        inputs: list[str],
+        outputs: list[str],
+        parameters: dict[str, str] | None = None,
+        max_batch_size: int = 8,
+        **config: str,
+    ):
+        config |= {
+            "max_batch_size": max_batch_size,
+            "input": [{"name": name} for name in inputs],
+            "output": [{"name": name} for name in outputs],
+            "parameters": parameters or {},
+        }
+        file = config.get("default_model_filename", "model.pt")
+        return load_backend("pytorch", config, lambda path: torch.jit.save(torch.jit.script(module), str(path)), file)
+
+    return initialised
+
+
+@pytest.fixture(scope="module")
+def weighted(load):
+    return load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"])
+
+
+def ids_and_mask(rows: int, length: int, seed: int = 0) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "INPUT__0": torch.randint(1, 100, (rows, length), generator=generator),
+        "INPUT__1": torch.randint(0, 2, (rows, length), generator=generator),
+    }
+
+
+def direct(*requests: dict[str, Tensor]) -> list[Tensor]:
+    """The module run on the joined requests, and its answer split again."""
+    joined = (torch.cat([request[name] for request in requests]) for name in ("INPUT__0", "INPUT__1"))
+    return list(Weighted()(*joined).split([len(request["INPUT__0"]) for request in requests]))
+
+
+def answers(model, requests: list[dict[str, Tensor]], output: str = "OUTPUT__0") -> list[Tensor]:
+    responses = model.execute(requests)
+    assert len(responses) == len(requests)
+    return [response.tensors[output] for response in responses]
+
+
+def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@settings(max_examples=30)
+@given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=5), length=st.integers(1, 9))
+def test_requests_of_one_shape_are_run_as_one_batch_and_answered_apart(pb_utils, weighted, rows, length):
+    requests = [ids_and_mask(n, length, seed) for seed, n in enumerate(rows)]
+    assert_same(answers(weighted, requests), direct(*requests))
+
+
+def test_requests_of_different_shapes_are_run_apart(pb_utils, weighted):
+    requests = [ids_and_mask(2, 5), ids_and_mask(3, 7), ids_and_mask(1, 5)]
+    assert_same(answers(weighted, requests), [direct(request)[0] for request in requests])
+
+
+def test_a_model_that_takes_no_batches_runs_every_request_by_itself(pb_utils, load):
+    model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], max_batch_size=0)
+    requests = [ids_and_mask(2, 5), ids_and_mask(2, 5, seed=1)]
+    assert_same(answers(model, requests), [direct(request)[0] for request in requests])
+
+
+def test_a_tuple_becomes_one_output_each_in_the_order_of_their_indexes(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["NEGATIVE__1", "DOUBLE__0"])
+    requests = [{"X__0": torch.tensor([[1, 2]])}, {"X__0": torch.tensor([[3, 4], [5, 6]])}]
+    assert_same(answers(model, requests, "DOUBLE__0"), [request["X__0"] * 2 for request in requests])
+    assert_same(answers(model, requests, "NEGATIVE__1"), [-request["X__0"] for request in requests])
+
+
+def test_outputs_that_the_config_does_not_name_are_left_out(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["DOUBLE__0"])
+    (response,) = model.execute([{"X__0": torch.tensor([[1]])}])
+    assert list(response.tensors) == ["DOUBLE__0"]
+
+
+def test_fewer_results_than_outputs_are_an_error(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["A__0", "B__1", "C__2"])
+    with pytest.raises(pb_utils.TritonModelException, match="returned 2 tensors, the config names 3 outputs"):
+        model.execute([{"X__0": torch.tensor([[1]])}])
+
+
+def test_arguments_follow_the_index_not_the_order_of_the_config(pb_utils, load):
+    model = load(Minus(), ["B__1", "A__0"], ["OUT__0"])
+    request = {"A__0": torch.tensor([[5.0]]), "B__1": torch.tensor([[3.0]])}
+    assert answers(model, [request], "OUT__0")[0].item() == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (["INPUT0", "INPUT__1"], "'INPUT0' does not follow the <name>__<index> naming convention"),
+        (["INPUT__x", "INPUT__1"], "'INPUT__x' does not follow"),
+        (["INPUT__", "INPUT__1"], "'INPUT__' does not follow"),
+        (["INPUT_0", "INPUT__1"], "'INPUT_0' does not follow"),
+        (["INPUT__0", "INPUT__2"], "are not numbered 0 to 1"),
+        (["INPUT__1", "INPUT__2"], "are not numbered 0 to 1"),
+        (["A__0", "B__0"], "are not numbered 0 to 1"),
+    ],
+)
+def test_names_outside_the_convention_are_refused(pb_utils, load, inputs, message):
+    with pytest.raises(pb_utils.TritonModelException, match=message):
+        load(Weighted(), inputs, ["OUTPUT__0"])
+    with pytest.raises(pb_utils.TritonModelException, match=message):
+        load(Pair(), ["X__0"], inputs)
+
+
+def test_another_file_name_is_read_from_the_config(pb_utils, load):
+    model = load(Minus(), ["A__0", "B__1"], ["OUT__0"], default_model_filename="other.pt")
+    assert answers(model, [{"A__0": torch.ones(1, 1), "B__1": torch.ones(1, 1)}], "OUT__0")[0].item() == 0
+
+
+def test_a_missing_module_is_an_error_at_loading_that_names_the_file(load_backend):
+    config = {"max_batch_size": 1, "input": [{"name": "X__0"}], "output": [{"name": "A__0"}]}
+    with pytest.raises((RuntimeError, ValueError), match=r"7/model\.pt"):
+        load_backend("pytorch", config, lambda path: None, "model.pt")
+
+
+def test_the_encoder_takes_every_core_unless_the_config_gives_a_number(load):
+    load(Pair(), ["X__0"], ["A__0"])
+    assert torch.get_num_threads() == len(os.sched_getaffinity(0))
+    load(Pair(), ["X__0"], ["A__0"], {"INTRA_OP_THREAD_COUNT": "1"})
+    assert torch.get_num_threads() == 1
+
+
+def test_the_number_of_interop_threads_is_passed_on(load, monkeypatch):
+    # The real call may be made only once in a process.
+    told = []
+    monkeypatch.setattr(torch, "set_num_interop_threads", told.append)
+    load(Pair(), ["X__0"], ["A__0"])
+    load(Pair(), ["X__0"], ["A__0"], {"INTER_OP_THREAD_COUNT": "3"})
+    assert told == [3]
+
+
+@pytest.mark.parametrize(("parameters", "expected"), [({}, True), ({"INFERENCE_MODE": "false"}, False)])
+def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_never_are(
+    pb_utils, load, parameters, expected
+):
+    model = load(Pair(), ["X__0"], ["A__0"], parameters)
+    modes = []
+
+    def spy(ids: Tensor) -> Tensor:
+        modes.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
+        return ids
+
+    model.module = spy
+    model.execute([{"X__0": torch.tensor([[1]])}])
+    assert modes == [(expected, False)]

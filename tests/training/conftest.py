@@ -1,0 +1,130 @@
+"""A small corpus of made-up sentences, a small random BERT, and what training makes of the two."""
+
+import itertools
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from transformers import BertConfig, BertModel
+
+from serving.artefacts import missing_artefacts
+from training import base_encoder
+from training.base_encoder import BaseEncoder, load_base_encoder
+from training.build import build_repository
+from training.corpus import Corpus
+from training.train import Trained, train
+
+# The machine may be busy: no example is too slow, and fifty are enough.
+settings.register_profile("unhurried", deadline=None, max_examples=50)
+settings.load_profile("unhurried")
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt", "ly"))]
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+
+
+def made_up_text(rng: random.Random, n_sentences: int = 6) -> str:
+    sentences = (" ".join(rng.choices(WORDS, k=rng.randint(4, 14))) for _ in range(n_sentences))
+    return " ".join(f"{sentence.capitalize()}." for sentence in sentences)
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    """60 rows from 20 sources; long words make a text harder."""
+    rng = random.Random(1)
+    texts = [made_up_text(rng) for _ in range(60)]
+    targets = np.array([3 - len(text) / text.count(" ") + rng.gauss(0, 0.2) for text in texts])
+    return Corpus(texts, targets, [f"https://example.org/{row % 20}" for row in range(60)])
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers with random weights, and the packaged tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    packaged = base_encoder._packaged_folder()
+    for name in TOKENIZER_FILES:
+        shutil.copy(packaged / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> BaseEncoder:
+    return load_base_encoder(str(tiny_folder))
+
+
+class ProgressLog:
+    """Remembers what was announced and how far it came."""
+
+    def __init__(self) -> None:
+        self.totals: dict[str, int] = {}
+        self.done: dict[str, int] = {}
+
+    @contextmanager
+    def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        self.totals[title] = total
+        self.done[title] = 0
+
+        def advance(more: int) -> None:
+            self.done[title] += more
+
+        yield advance
+
+
+@pytest.fixture
+def progress() -> ProgressLog:
+    return ProgressLog()
+
+
+@pytest.fixture(scope="session")
+def reference_texts() -> list[str]:
+    rng = random.Random(2)
+    return [made_up_text(rng) for _ in range(3)]
+
+
+@pytest.fixture(scope="session")
+def trained(corpus: Corpus, tiny: BaseEncoder, reference_texts: list[str]) -> Trained:
+    return train(corpus, tiny, None, reference_texts, ProgressLog(), seed=3)
+
+
+@pytest.fixture(scope="session")
+def make_repository(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Copy the project's model repository without what is built into it."""
+
+    def make() -> Path:
+        repository = tmp_path_factory.mktemp("model_repository")
+        for config in (ROOT / "model_repository").glob("*/config.pbtxt"):
+            (repository / config.parent.name / "1").mkdir(parents=True)
+            shutil.copy(config, repository / config.parent.name)
+        return repository
+
+    return make
+
+
+@pytest.fixture
+def repository(make_repository: Callable[[], Path]) -> Path:
+    return make_repository()
+
+
+@pytest.fixture(scope="session")
+def built(make_repository: Callable[[], Path], trained: Trained, tiny: BaseEncoder, reference_texts: list[str]) -> Path:
+    """A repository with the trained bundle built into it; not to be changed."""
+    repository = make_repository()
+    assert len(missing_artefacts(repository)) == 4
+    build_repository(trained.bundle, repository, reference_texts, tiny)
+    return repository

@@ -1,0 +1,121 @@
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from training import forest
+from training.corpus import Corpus
+from training.cross_validation import (
+    ALPHAS,
+    Predictions,
+    best_alpha,
+    best_weight,
+    folds,
+    out_of_fold_forest,
+    out_of_fold_head,
+)
+
+SEED = 4
+
+
+@pytest.fixture(scope="module")
+def means(corpus) -> np.ndarray:
+    """Stand-ins for hidden states: the targets behind noise."""
+    rng = np.random.default_rng(0)
+    return (corpus.targets[:, None] * rng.normal(size=8) + rng.normal(size=(60, 8))).astype(np.float32)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(0, 30), min_size=5, max_size=80), st.integers(0, 1000))
+def test_no_url_stands_on_both_sides_and_every_row_is_held_out_once(sources, seed):
+    assume(len(set(sources)) >= 5)
+    urls = [f"u{source}" for source in sources]
+    cut = list(folds(Corpus(["text"] * len(urls), np.zeros(len(urls)), urls), seed))
+    assert len(cut) == 5
+    for fit, held_out in cut:
+        assert not {urls[row] for row in fit} & {urls[row] for row in held_out}
+        assert sorted([*fit, *held_out]) == list(range(len(urls)))
+    assert sorted(np.concatenate([held_out for _, held_out in cut])) == list(range(len(urls)))
+
+
+def test_fewer_sources_than_folds_are_refused():
+    with pytest.raises(ValueError, match="groups"):
+        list(folds(Corpus(["text"] * 8, np.zeros(8), ["a", "b", "c", "d"] * 2), 0))
+
+
+def truth(corpus: Corpus, means: np.ndarray, alpha: float) -> np.ndarray:
+    model = make_pipeline(StandardScaler(), Ridge(alpha))
+    splitter = GroupKFold(5, shuffle=True, random_state=SEED)
+    return cross_val_predict(model, means.astype(float), corpus.targets, groups=corpus.urls, cv=splitter)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_out_of_fold_scores_of_the_head_are_those_of_scikit_learn(corpus, means, alpha):
+    np.testing.assert_allclose(out_of_fold_head(corpus, means, alpha, SEED), truth(corpus, means, alpha), atol=1e-4)
+
+
+def test_the_best_alpha_has_the_least_out_of_fold_error(corpus, means):
+    errors = {alpha: np.square(truth(corpus, means, alpha) - corpus.targets).mean() for alpha in ALPHAS}
+    assert best_alpha(corpus, means, SEED) == min(errors, key=errors.get)
+
+
+def spoilt(corpus: Corpus, url: str) -> tuple[Corpus, np.ndarray]:
+    """The corpus with absurd targets for one source, and which rows those are."""
+    rows = np.array([each == url for each in corpus.urls])
+    return replace(corpus, targets=np.where(rows, 1000.0, corpus.targets)), rows
+
+
+def test_a_source_never_teaches_the_head_that_scores_it(corpus, means):
+    other, rows = spoilt(corpus, corpus.urls[7])
+    before, after = (out_of_fold_head(each, means, 300.0, SEED) for each in (corpus, other))
+    np.testing.assert_array_equal(before[rows], after[rows])
+    assert (before[~rows] != after[~rows]).any()
+
+
+def test_a_source_never_teaches_the_forest_that_scores_it(corpus, monkeypatch):
+    monkeypatch.setattr(forest, "N_TREES", 5)
+    other, rows = spoilt(corpus, corpus.urls[7])
+    told = []
+    before, after = (out_of_fold_forest(each, SEED, told.append) for each in (corpus, other))
+    np.testing.assert_array_equal(before[rows], after[rows])
+    assert (before[~rows] != after[~rows]).any()
+    assert sum(told) == 2 * len(corpus.texts)
+
+
+columns = arrays(np.float64, 12, elements=st.floats(-4, 4).map(lambda value: round(value, 3)))
+
+
+@given(columns, columns, columns)
+def test_no_weight_of_a_grid_beats_the_best_weight(bert, cuml, targets):
+    assume(np.abs(bert - cuml).max() > 0.01)
+
+    def error(weight: float) -> float:
+        return float(np.square(weight * bert + (1 - weight) * cuml - targets).mean())
+
+    weight = best_weight(Predictions(bert, cuml), targets)
+    assert 0 <= weight <= 1
+    assert weight == round(weight, 2)
+    assert error(weight) <= min(error(step / 100) for step in range(101)) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("bert", "cuml", "expected"), [(1.0, 0.0, 1.0), (0.0, 1.0, 0.0), (-3.0, 0.9, 0.0), (0.9, -3.0, 1.0), (2, 0, 0.5)]
+)
+def test_the_best_weight_is_clipped_to_a_share(bert, cuml, expected):
+    targets = np.linspace(1, 2, 10)
+    assert best_weight(Predictions(bert * targets, cuml * targets), targets) == expected
+
+
+def test_two_scorers_that_always_agree_get_a_weight_that_is_a_share():
+    scores = np.linspace(0, 1, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert 0 <= best_weight(Predictions(scores, scores), scores + 1) <= 1

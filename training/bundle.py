@@ -1,0 +1,104 @@
+"""What a training leaves behind: small enough to commit, enough to build both artefacts from the base encoder.
+
+A bundle is a folder with `bundle.json` (what it is), `head.safetensors` (the linear layer), `forest.tl.xz` (the
+Treelite checkpoint, compressed), `features.json` (vocabulary and normalisation), `trained_urls.bin` (hashes of the
+sources, so that an evaluation knows what was trained on) and `README.md`, the model card.
+"""
+
+import hashlib
+import json
+import lzma
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import treelite
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from stages.features import FeatureSpec
+from training.head import Head
+
+DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "minilm-frozen"
+URL_HASH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The contents of `bundle.json`.
+
+    Attributes:
+        encoder: hub id or folder of the base encoder.
+        encoder_sha256: SHA-256 of its weights, as `training.base_encoder.BaseEncoder` has it.
+        layers: layers whose outputs are averaged, 1 for the first.
+        bert_weight: the blend weight with the least out-of-fold error.
+        quantiles: of the training targets, evenly spaced from the least to the greatest.
+        reference_scores: what encoder and forest must give for the sample passages, in order: [bert, cuml] each.
+    """
+
+    encoder: str
+    encoder_sha256: str
+    layers: list[int]
+    bert_weight: float
+    quantiles: list[float]
+    reference_scores: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that training learned."""
+
+    facts: Facts
+    head: Head
+    forest: bytes
+    features: FeatureSpec
+    trained_urls: frozenset[bytes]
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle's files, all but the model card."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bundle.json").write_text(json.dumps(asdict(self.facts), indent=1) + "\n", encoding="utf-8")
+        save_file(
+            {"weight": self.head.weight, "bias": np.array([self.head.bias], dtype=np.float32)},
+            folder / "head.safetensors",
+        )
+        (folder / "forest.tl.xz").write_bytes(lzma.compress(self.forest, preset=9))
+        self.features.save(folder / "features.json")
+        (folder / "trained_urls.bin").write_bytes(b"".join(sorted(self.trained_urls)))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bundle":
+        """Read what `save` wrote.
+
+        Raises:
+            OSError: if a file is missing.
+            ValueError: if one is malformed.
+        """
+        try:
+            tensors = load_file(folder / "head.safetensors")
+            urls = (folder / "trained_urls.bin").read_bytes()
+            return cls(
+                facts=Facts(**json.loads((folder / "bundle.json").read_text(encoding="utf-8"))),
+                head=Head(tensors["weight"], float(tensors["bias"][0])),
+                forest=lzma.decompress((folder / "forest.tl.xz").read_bytes()),
+                features=FeatureSpec.load(folder / "features.json"),
+                trained_urls=frozenset(urls[at : at + URL_HASH_BYTES] for at in range(0, len(urls), URL_HASH_BYTES)),
+            )
+        except (SafetensorError, lzma.LZMAError, EOFError, TypeError, KeyError, ValueError) as error:
+            raise ValueError(f"{folder} is not a bundle: {type(error).__name__}: {error}") from error
+
+
+def hash_url(url: str) -> bytes:
+    """The first 8 bytes of the url's SHA-256: enough to recognise a source, not to name it."""
+    return hashlib.sha256(url.encode()).digest()[:URL_HASH_BYTES]
+
+
+def quantiles(targets: NDArray[np.float64], steps: int = 20) -> list[float]:
+    """Evenly spaced quantiles of the targets, `steps + 1` of them, to three decimals."""
+    return np.quantile(targets, np.linspace(0, 1, steps + 1)).round(3).tolist()
+
+
+def forest_bytes(forest: treelite.Model) -> bytes:
+    """The forest as a Treelite checkpoint."""
+    return bytes(forest.serialize_bytes())
