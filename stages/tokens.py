@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-PAD_TO_MULTIPLE_OF = 32
-"""Padded lengths are rounded up to this many tokens, so that requests of similar length share a shape and Triton can
-batch them. It costs no computing: the encoder cuts the padding off again."""
+PAD_TO_MULTIPLE_OF = 512
+"""Padded lengths are rounded up to this many tokens, so that requests share a shape and Triton can batch them for the
+encoder, which cuts the padding off again. Against multiples of 32, `ensemble_all` gave 35 in place of 25 excerpts a
+second at concurrency 8 on two cores, at the price of 8 kB a row to move."""
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -3,4 +3,4 @@
 import os
 
 # Threads that spin while they wait take the cores from the server under test: see docs/serve.md.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -30,8 +30,9 @@ def embed(
     with torch.inference_mode():
         for start in range(0, len(texts), EMBED_BATCH):
             rows = by_length[start : start + EMBED_BATCH]
-            ids, mask = tokenize([texts[row] for row in rows], tokenizer)
-            means[rows] = encoder.pool(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+            ids, mask = map(torch.from_numpy, tokenize([texts[row] for row in rows], tokenizer))
+            width = int(mask.sum(dim=1).max())
+            means[rows] = encoder.pool(ids[:, :width], mask[:, :width]).numpy()
             advance(len(rows))
     return means
 

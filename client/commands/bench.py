@@ -4,7 +4,7 @@ import json
 import os
 
 # Before PyTorch loads its threads: those of this process must not spin while the server is measured.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from client import orchestration
 from client.commands.failures import one_line
+from client.commands.options import model_repository_option
 from client.commands.starting import starting
 from client.display import progress
 from client.errors import ReadabilityError
@@ -29,7 +30,7 @@ from client.samples import sample_passages
 from client.scorer import Scorer
 from serving.artefacts import check_built
 from serving.errors import ServingError
-from serving.server import DEFAULT_REPOSITORY, Options
+from serving.server import Options
 from stages.blend import blend
 from stages.excerpts import decode
 from stages.features import extract
@@ -49,12 +50,7 @@ Examples:
 )
 @click.option("--rounds", type=click.IntRange(2), default=12, show_default=True)
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@model_repository_option
 def bench(rounds: int, style: str, model_repository: Path) -> None:
     """Measure what orchestration adds, on the sample passages, one excerpt a request.
 

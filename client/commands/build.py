@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from client.commands.failures import one_line
+from client.commands.options import bundle_option, model_repository_option
 from client.display import console
 from client.samples import sample_passages
-from serving.server import DEFAULT_REPOSITORY
 from training.base_encoder import EncoderError
 from training.build import BuildError, build_repository
-from training.bundle import DEFAULT_BUNDLE, Bundle
+from training.bundle import Bundle
 
 
 @click.command(
@@ -19,18 +19,8 @@ Examples:
   readability build
   readability build --bundle my_bundle"""
 )
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_BUNDLE,
-    show_default="the one that comes with the project",
-)
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@bundle_option
+@model_repository_option
 def build(bundle: Path, model_repository: Path) -> None:
     """Join a bundle with its base encoder: write model.pt, checkpoint.tl and what preprocess needs.
 

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from client.commands.failures import one_line
+from client.commands.options import model_repository_option
 from client.commands.starting import starting
 from client.errors import ReadabilityError
 from client.samples import sample_passages
 from client.scorer import Scorer
 from serving.errors import ServingError
-from serving.server import DEFAULT_REPOSITORY, Options
+from serving.server import Options
 
 PIPELINES = ("ensemble_all", "bls_pipeline")
 REPEATS = 5
@@ -27,12 +28,7 @@ AGREEMENT = 1e-5
     epilog="""\b
 Exit codes: as for `readability serve`; 1 if the pipelines disagree by more than 0.00001."""
 )
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@model_repository_option
 def demo(model_repository: Path) -> None:
     """Start a server on free ports, score the sample passages through both pipelines, show both, stop it."""
     with one_line(ServingError, ReadabilityError, TimeoutError, OSError), ExitStack() as stack:
@@ -47,8 +43,8 @@ def demo(model_repository: Path) -> None:
 
 def _compare(scorers: list[Scorer]) -> tuple[Table, float]:
     caption = f"higher is easier; latency is the median of {REPEATS} requests, in turn"
-    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
-    table.add_column("passage")
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
+    table.add_column("passage", no_wrap=True)
     for name in PIPELINES:
         table.add_column(name, justify="right")
         table.add_column("ms", justify="right")

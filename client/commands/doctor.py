@@ -5,28 +5,23 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from client.commands.options import model_repository_option
 from ensemble.config import ConfigError, read_config
 from serving.doctor import Finding, examine
-from serving.server import DEFAULT_REPOSITORY
 
 
 @click.command(
     epilog="""\b
 Exit codes: 0 nothing is missing; 1 something is, with what to do about it; 2 bad usage."""
 )
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@model_repository_option
 def doctor(model_repository: Path) -> None:
     """Say which Triton, backends, GPU and models were found, and what to do about what is missing."""
     python = Finding("Python", platform.python_version())
     findings = [python, *examine(model_repository.resolve()), slot(model_repository)]
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
     for finding in findings:
         table.add_row("✗" if finding.advice else "✓", finding.subject, finding.found)
         if finding.advice:

@@ -11,13 +11,13 @@ from rich.table import Table
 from treelite import TreeliteError
 
 from client.commands.failures import one_line
+from client.commands.options import bundle_option, model_repository_option
 from client.display import console, progress
 from serving.artefacts import check_built
 from serving.errors import NotBuiltError
-from serving.server import DEFAULT_REPOSITORY
 from stages.pipeline import InProcessPipeline
 from training.base_encoder import EncoderError, load_base_encoder
-from training.bundle import DEFAULT_BUNDLE, Bundle
+from training.bundle import Bundle
 from training.corpus import Corpus, CorpusError, read_corpus
 from training.cross_validation import Predictions
 from training.evaluate import predict_as_built, predict_out_of_fold, scorer_metrics, was_trained_on
@@ -49,18 +49,8 @@ Examples:
 )
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Of the blend.  [default: as fitted]")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
-@click.option(
-    "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_BUNDLE,
-    show_default="the one that comes with the project",
-)
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@bundle_option
+@model_repository_option
 @click.option("--seed", default=0, show_default=True, help="Of the folds.")
 def evaluate(
     data: Path, split: str, bert_weight: float | None, style: str, bundle: Path, model_repository: Path, seed: int
@@ -103,4 +93,4 @@ def _show(metrics: dict[str, Metrics], how: str, style: str) -> None:
 
 
 def _cell(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f}  ({estimate.low:.3f} to {estimate.high:.3f})"
+    return f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"

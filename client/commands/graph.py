@@ -5,12 +5,11 @@ from pathlib import Path
 import click
 
 from client.commands.failures import one_line
+from client.commands.options import model_repository_option
 from ensemble.check import problems
 from ensemble.config import ConfigError, read_repository
 from ensemble.dag import Dag, is_ensemble
 from ensemble.draw import DRAWINGS
-
-DEFAULT_REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
 
 @click.command(
@@ -25,12 +24,7 @@ Exit codes: 0 drawn and sound; 1 drawn, with problems, or not readable; 2 bad us
 )
 @click.argument("name", default="ensemble_all")
 @click.option("--format", "style", type=click.Choice(list(DRAWINGS)), default="text", show_default=True)
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@model_repository_option
 def graph(name: str, style: str, model_repository: Path) -> None:
     """Draw the ensemble NAME, read from its config.pbtxt, and check it without a server."""
     with one_line(ConfigError):

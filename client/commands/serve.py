@@ -7,10 +7,11 @@ from types import FrameType
 import click
 
 from client.commands.failures import one_line
+from client.commands.options import model_repository_option
 from client.commands.starting import starting
 from serving.errors import ServingError
 from serving.placement import Placement
-from serving.server import DEFAULT_REPOSITORY, Options
+from serving.server import Options
 
 
 class _StopRequest(BaseException):
@@ -41,12 +42,7 @@ not load; 6 the server died; 7 the placement is not to be had; 8 a port is taken
 )
 @click.option("--grpc-port", type=click.IntRange(0, 65535), default=8001, show_default=True)
 @click.option("--metrics-port", type=click.IntRange(0, 65535), default=8002, show_default=True)
-@click.option(
-    "--model-repository",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=DEFAULT_REPOSITORY,
-    show_default="the project's",
-)
+@model_repository_option
 @click.option(
     "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Triton's log.  [default: a temporary file]"
 )

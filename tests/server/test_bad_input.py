@@ -61,8 +61,10 @@ def test_requests_in_flight_beside_a_bad_one_get_their_scores(
     expected = truth.score([GOOD], np.full((1, 1), 0.5, np.float32))[0, 0]
 
     def score(one: str | bytes) -> float | InvalidRequestError:
+        # A scorer of the thread's own: tritonclient's are not made to be shared between threads.
         try:
-            return float(_own(scorer).score([one], 0.5).values[0])
+            with Scorer(scorer.model_names[0], None, scorer.url) as own:
+                return float(own.score([one], 0.5).values[0])
         except InvalidRequestError as error:
             return error
 
@@ -73,11 +75,6 @@ def test_requests_in_flight_beside_a_bad_one_get_their_scores(
             assert answer == pytest.approx(expected, abs=1e-5)
         else:
             assert isinstance(answer, InvalidRequestError)
-
-
-def _own(scorer: Scorer) -> Scorer:
-    """A scorer of the thread's own: tritonclient's are not made to be shared between threads."""
-    return Scorer(scorer.model_names[0], None, scorer.url)
 
 
 def _infer(scorer: Scorer, excerpts: np.ndarray, weights: np.ndarray, weight_type: str = "FP32") -> None:

@@ -13,8 +13,14 @@ from serving.runtime import Runtime
 
 LIBRARIES = [Path("/wheel/libs"), Path("/python/lib")]
 RUNTIME = Runtime("a test", Path("/bin/true"), {}, libraries=LIBRARIES)
-THREADS = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-SET_BY_US = (*THREADS, "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
+STAGE_DEFAULTS = {
+    "OMP_NUM_THREADS": "1",
+    "GOMP_SPINCOUNT": "10000",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MALLOC_MMAP_THRESHOLD_": "67108864",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+}
+SET_BY_US = (*STAGE_DEFAULTS, "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +50,8 @@ def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(mon
     assert paths[-1] == "/users/own"
 
 
-@pytest.mark.parametrize(("name", "ours"), THREADS.items())
-def test_threads_are_limited_unless_the_user_says_otherwise(monkeypatch, name, ours):
+@pytest.mark.parametrize(("name", "ours"), STAGE_DEFAULTS.items())
+def test_stages_get_these_settings_unless_the_user_says_otherwise(monkeypatch, name, ours):
     assert server_environment(RUNTIME, Placement.AUTO)[name] == ours
     monkeypatch.setenv(name, "users")
     assert server_environment(RUNTIME, Placement.AUTO)[name] == "users"

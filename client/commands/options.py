@@ -1,0 +1,24 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+
+import click
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_PROJECT = Path(__file__).parents[2]
+
+model_repository_option = click.option(
+    "--model-repository",
+    type=_FOLDER,
+    default=_PROJECT / "model_repository",
+    show_default="the project's",
+    help="Folder with a folder for each model.",
+)
+
+bundle_option = click.option(
+    "--bundle",
+    type=_FOLDER,
+    default=_PROJECT / "training" / "bundles" / "minilm-frozen",
+    show_default="the one that comes with the project",
+    help="What `readability train` wrote.",
+)
