@@ -18,16 +18,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from hypothesis import settings
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor
 
 from client.async_scorer import AsyncScorer
 from client.scorer import Scorer
-
-# The machine may be busy: no example is too slow, and fifty are enough.
-settings.register_profile("unhurried", deadline=None, max_examples=50)
-settings.load_profile("unhurried")
 
 PARAMETERS = {"bert_weight": "0.5", "target_quantiles": "0 50 100"}
 WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt"))]

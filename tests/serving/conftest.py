@@ -12,14 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 
 from serving import runtime
 from serving.runtime import PYTHON_VERSION, Runtime
-
-# The machine may be busy: no example is too slow, and fifty are enough.
-settings.register_profile("unhurried", deadline=None, max_examples=50)
-settings.load_profile("unhurried")
 
 READY_SERVER = """\
 import http.server, sys

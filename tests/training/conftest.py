@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 from transformers import BertConfig, BertModel
 
 from serving.artefacts import missing_artefacts
@@ -19,10 +18,6 @@ from training.base_encoder import BaseEncoder, load_base_encoder
 from training.build import build_repository
 from training.corpus import Corpus
 from training.train import Trained, train
-
-# The machine may be busy: no example is too slow, and fifty are enough.
-settings.register_profile("unhurried", deadline=None, max_examples=50)
-settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt", "ly"))]
