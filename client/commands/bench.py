@@ -3,8 +3,10 @@
 import json
 import os
 
+from serving.environment import STAGE_DEFAULTS
+
 # Before PyTorch loads its threads: those of this process must not spin while the server is measured.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("GOMP_SPINCOUNT", STAGE_DEFAULTS["GOMP_SPINCOUNT"])
 
 from collections.abc import Mapping
 from contextlib import ExitStack
