@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "Train a bundle on scored excerpts.",
     "evaluate": "Measure the error of encoder, forest and blend.",
     "bench": "Measure what orchestration adds.",
+    "bench-encoder": "Compare the served encoder with plain transformers.",
 }
 
 
@@ -27,7 +28,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"client.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(importlib.import_module(f"client.commands.{name}"), name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -4,6 +4,7 @@
 by length and computed in slices, so that padding costs next to nothing and memory is bounded for any batch.
 """
 
+import copy
 import warnings
 from pathlib import Path
 
@@ -13,9 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel
 
+from stages.precision import NOTE, Precision
+
 MAX_TOKENS_PER_SLICE = 512
 """Rows times padded length of one forward pass on the CPU, where larger ones only add padding. Measured with two cores
 and 64 excerpts of CLEAR's lengths: 34.8 excerpts a second with 512 to 2048, 28.9 one by one, 19.1 with 8192."""
+
+ROW_BY_ROW = 1
+"""For `bf16` and `int8` on the CPU. In a slice of several rows a row's score would depend on its neighbours: by up to
+0.002 in bf16, whose sums are rounded in another order, and 0.12 in int8, whose steps are set for a whole slice. Alone
+it is the same to the last bit, whatever it is batched with and on however many threads."""
 
 MAX_TOKENS_PER_SLICE_CUDA = 65536
 """The same on a GPU, which wants large passes; it bounds memory, and is not measured yet."""
@@ -41,23 +49,48 @@ class PooledEncoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Scores FP32 [B, 1] of ids and mask, both INT64 [B, L]."""
-        return self.head(self.pool(ids, mask))
+        return self.head(self.pool(self.embeddings(input_ids=ids), mask))
 
-    def pool(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Means over real tokens, the chosen layers side by side, lowest first: FP32 [B, layers * hidden]."""
-        hidden = self.embeddings(input_ids=ids)
-        padding = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * torch.finfo(hidden.dtype).min
-        share = mask.to(hidden.dtype)
+    def lower(self, hidden: Tensor, mask: Tensor, n_layers: int) -> Tensor:
+        """What the first `n_layers` layers make of the embeddings [B, L, hidden] under a mask INT64 [B, L]."""
+        padding = _padding(mask, hidden.dtype)
+        for layer in self.layers[:n_layers]:
+            hidden = _output(layer(hidden, padding))
+        return hidden
+
+    def pool(self, hidden: Tensor, mask: Tensor, computed: int = 0) -> Tensor:
+        """Means over real tokens, the chosen layers side by side, lowest first: FP32 [B, layers * hidden].
+
+        Args:
+            hidden: what the first `computed` layers gave, [B, L, hidden]; for 0 the embeddings.
+            mask: INT64 [B, L].
+            computed: how many layers are done; none below may be among the chosen ones.
+        """
+        padding = _padding(mask, hidden.dtype)
+        share = mask.float()
         share = (share / share.sum(1, keepdim=True).clamp(min=1.0))[:, None, :]
-        pooled = [self._mean(0, share, hidden)]
-        for number, layer in enumerate(self.layers, start=1):
-            output = layer(hidden, padding)
-            hidden = output[0] if isinstance(output, tuple) else output
+        pooled = [self._mean(computed, share, hidden)]
+        for number, layer in enumerate(self.layers[computed:], start=computed + 1):
+            hidden = _output(layer(hidden, padding))
             pooled.append(self._mean(number, share, hidden))
         return torch.cat([mean for mean in pooled if mean is not None], dim=1)
 
+    def compute_in(self, dtype: torch.dtype) -> "PooledEncoder":
+        """Cast embeddings and layers; the linear layer stays in FP32."""
+        self.embeddings.to(dtype)
+        self.layers.to(dtype)
+        return self
+
     def _mean(self, number: int, share: Tensor, hidden: Tensor) -> Tensor | None:
-        return torch.bmm(share, hidden).squeeze(1) if number in self.pooled_layers else None
+        return torch.bmm(share, hidden.float()).squeeze(1) if number in self.pooled_layers else None
+
+
+def _padding(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    return (1.0 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
+
+
+def _output(result: Tensor | tuple[Tensor, ...]) -> Tensor:
+    return result[0] if isinstance(result, tuple) else result
 
 
 class LengthSorted(nn.Module):
@@ -91,11 +124,20 @@ class LengthSorted(nn.Module):
 
 def to_torchscript(
     encoder: PooledEncoder,
-    max_tokens: int = MAX_TOKENS_PER_SLICE,
+    precision: Precision = "fp32",
+    max_tokens: int | None = None,
     max_tokens_cuda: int = MAX_TOKENS_PER_SLICE_CUDA,
 ) -> torch.jit.ScriptModule:
-    """Freeze `encoder` into the TorchScript module that is served as `model.pt`: (ids, mask) to scores."""
-    encoder = encoder.eval()
+    """Freeze `encoder` into the TorchScript module that is served as `model.pt`: (ids, mask) to scores.
+
+    Args:
+        encoder: left as it is.
+        precision: what the layers compute in.
+        max_tokens: rows times padded length of one forward pass on the CPU; by default what suits the precision.
+        max_tokens_cuda: the same on a GPU.
+    """
+    max_tokens = max_tokens or (MAX_TOKENS_PER_SLICE if precision == "fp32" else ROW_BY_ROW)
+    encoder = _in_precision(encoder.eval(), precision)
     ids = torch.ones(2, 12, dtype=torch.long)
     mask = torch.ones_like(ids)
     mask[1, 7:] = 0
@@ -104,6 +146,22 @@ def to_torchscript(
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(encoder, (ids, mask), check_trace=False)
     return torch.jit.freeze(torch.jit.script(LengthSorted(traced, max_tokens, max_tokens_cuda)).eval())
+
+
+def _in_precision(encoder: PooledEncoder, precision: Precision) -> PooledEncoder:
+    if precision == "bf16":
+        return copy.deepcopy(encoder).compute_in(torch.bfloat16)
+    if precision == "int8":
+        encoder = copy.deepcopy(encoder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecated in favour of torchao, whose operators native LibTorch lacks
+            torch.ao.quantization.quantize_dynamic(encoder.layers, {nn.Linear}, inplace=True)
+    return encoder
+
+
+def save_encoder(module: torch.jit.ScriptModule, path: Path, precision: Precision) -> None:
+    """Write `model.pt`, with a note of its precision that Triton passes over."""
+    torch.jit.save(module, str(path), _extra_files={NOTE: precision})
 
 
 def load_encoder(path: Path, device: str = "cpu") -> torch.jit.ScriptModule:

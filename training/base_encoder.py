@@ -47,8 +47,8 @@ def load_base_encoder(name: str = DEFAULT_ENCODER) -> BaseEncoder:
         EncoderError: if it cannot be found, is not a BERT with an uncased WordPiece vocabulary, or the default's
             weights are not the pinned ones.
     """
-    folder = _folder(name)
-    sha256 = _weights_sha256(folder)
+    folder = find_folder(name)
+    sha256 = weights_sha256(folder)
     if name == DEFAULT_ENCODER and sha256 != DEFAULT_SHA256:
         raise EncoderError(f"the weights in {folder} have sha256 {sha256}, not the pinned {DEFAULT_SHA256}")
     model_type = AutoConfig.from_pretrained(folder).model_type
@@ -68,7 +68,12 @@ def load_base_encoder(name: str = DEFAULT_ENCODER) -> BaseEncoder:
     return BaseEncoder(name, bert, tokenizer, sha256)
 
 
-def _folder(name: str) -> Path:
+def find_folder(name: str) -> Path:
+    """The folder that an encoder lies in, downloaded if it is a hub id.
+
+    Raises:
+        EncoderError: if it is neither a folder nor to be had from the hub.
+    """
     if Path(name).is_dir():
         return Path(name)
     if name == DEFAULT_ENCODER:
@@ -87,7 +92,12 @@ def _packaged_folder() -> Path:
     return Path(package.origin).parent / "model"
 
 
-def _weights_sha256(folder: Path) -> str:
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of the safetensors files in a folder, in the order of their names.
+
+    Raises:
+        EncoderError: if there are none.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise EncoderError(f"{folder} holds no weights in safetensors format")

@@ -1,13 +1,15 @@
 """What a training leaves behind: small enough to commit, enough to build both artefacts from the base encoder.
 
-A bundle is a folder with `bundle.json` (what it is), `head.safetensors` (the linear layer), `forest.tl.xz` (the
-Treelite checkpoint, compressed), `features.json` (vocabulary and normalisation), `trained_urls.bin` (hashes of the
-sources, so that an evaluation knows what was trained on) and `README.md`, the model card.
+A bundle is a folder with `bundle.json` (what it is), `encoder.safetensors.xz` (what fine-tuning changed, and the
+linear layer), `forest.tl.xz` (the Treelite checkpoint, compressed), `features.json` (vocabulary and normalisation),
+`trained_urls.bin` (hashes of the sources) and `out_of_fold.safetensors` (cross-validated scores of the rows, by the
+hash of their text), so that an evaluation knows what was trained on, and `README.md`, the model card.
 """
 
 import hashlib
 import json
 import lzma
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,13 +17,12 @@ import numpy as np
 import treelite
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, load_file, save, save_file
 
 from stages.features import FeatureSpec
-from training.head import Head
 
-DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "minilm-frozen"
-URL_HASH_BYTES = 8
+DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "minilm"
+HASH_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -46,26 +47,40 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class OutOfFold:
+    """Scores of N training rows by models that never saw their sources.
+
+    Attributes:
+        texts: `hash_text` of each, UINT64 [N], rising.
+        bert: the encoder's scores, FP32 [N].
+        cuml: the forest's scores, FP32 [N].
+    """
+
+    texts: NDArray[np.uint64]
+    bert: NDArray[np.float32]
+    cuml: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """Everything that training learned."""
+    """Everything that training learned; `changes` is what `training.changes.pack` makes."""
 
     facts: Facts
-    head: Head
+    changes: Mapping[str, NDArray[np.generic]]
     forest: bytes
     features: FeatureSpec
     trained_urls: frozenset[bytes]
+    out_of_fold: OutOfFold
 
     def save(self, folder: Path) -> None:
         """Write the bundle's files, all but the model card."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "bundle.json").write_text(json.dumps(asdict(self.facts), indent=1) + "\n", encoding="utf-8")
-        save_file(
-            {"weight": self.head.weight, "bias": np.array([self.head.bias], dtype=np.float32)},
-            folder / "head.safetensors",
-        )
+        (folder / "encoder.safetensors.xz").write_bytes(lzma.compress(save(dict(self.changes)), preset=9))
         (folder / "forest.tl.xz").write_bytes(lzma.compress(self.forest, preset=9))
         self.features.save(folder / "features.json")
         (folder / "trained_urls.bin").write_bytes(b"".join(sorted(self.trained_urls)))
+        save_file(asdict(self.out_of_fold), folder / "out_of_fold.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> "Bundle":
@@ -76,14 +91,14 @@ class Bundle:
             ValueError: if one is malformed.
         """
         try:
-            tensors = load_file(folder / "head.safetensors")
             urls = (folder / "trained_urls.bin").read_bytes()
             return cls(
                 facts=Facts(**json.loads((folder / "bundle.json").read_text(encoding="utf-8"))),
-                head=Head(tensors["weight"], float(tensors["bias"][0])),
+                changes=load(lzma.decompress((folder / "encoder.safetensors.xz").read_bytes())),
                 forest=lzma.decompress((folder / "forest.tl.xz").read_bytes()),
                 features=FeatureSpec.load(folder / "features.json"),
-                trained_urls=frozenset(urls[at : at + URL_HASH_BYTES] for at in range(0, len(urls), URL_HASH_BYTES)),
+                trained_urls=frozenset(urls[at : at + HASH_BYTES] for at in range(0, len(urls), HASH_BYTES)),
+                out_of_fold=OutOfFold(**load_file(folder / "out_of_fold.safetensors")),
             )
         except (SafetensorError, lzma.LZMAError, EOFError, TypeError, KeyError, ValueError) as error:
             raise ValueError(f"{folder} is not a bundle: {type(error).__name__}: {error}") from error
@@ -91,7 +106,12 @@ class Bundle:
 
 def hash_url(url: str) -> bytes:
     """The first 8 bytes of the url's SHA-256: enough to recognise a source, not to name it."""
-    return hashlib.sha256(url.encode()).digest()[:URL_HASH_BYTES]
+    return hashlib.sha256(url.encode()).digest()[:HASH_BYTES]
+
+
+def hash_text(text: str) -> int:
+    """The first 8 bytes of the text's SHA-256, as a number: enough to recognise an excerpt, not to rebuild it."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:HASH_BYTES], "big")
 
 
 def quantiles(targets: NDArray[np.float64], steps: int = 20) -> list[float]:

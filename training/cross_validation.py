@@ -11,10 +11,8 @@ from stages.features import FeatureSpec, extract
 from stages.forest import predict
 from training.corpus import Corpus
 from training.forest import fit_forest
-from training.head import Head
 
 N_FOLDS = 5
-ALPHAS = (300.0, 1000.0, 3000.0)
 
 
 class Predictions(NamedTuple):
@@ -30,28 +28,21 @@ def folds(corpus: Corpus, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray
     return splitter.split(corpus.texts, corpus.targets, corpus.urls)
 
 
-def out_of_fold_head(corpus: Corpus, means: NDArray[np.float32], alpha: float, seed: int) -> NDArray[np.float64]:
-    """Scores [N] of the linear layer on pooled hidden states [N, F]."""
-    scores = np.empty(len(corpus.texts))
-    for fit, held_out in folds(corpus, seed):
-        scores[held_out] = Head.fit(means[fit], corpus.targets[fit], alpha).predict(means[held_out])
-    return scores
+def best_epoch(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> int:
+    """The epoch whose out-of-fold scores [epochs, N] have the least squared error, 0 for the first row."""
+    errors = np.square(scores - targets).mean(axis=1)
+    return int(np.where(np.isnan(errors), np.inf, errors).argmin())
 
 
-def best_alpha(corpus: Corpus, means: NDArray[np.float32], seed: int) -> float:
-    """The ridge penalty with the least out-of-fold error."""
-    return min(
-        ALPHAS, key=lambda alpha: np.square(out_of_fold_head(corpus, means, alpha, seed) - corpus.targets).mean()
-    )
-
-
-def out_of_fold_forest(corpus: Corpus, seed: int, advance: Callable[[int], None]) -> NDArray[np.float64]:
+def out_of_fold_forest(
+    corpus: Corpus, seed: int, advance: Callable[[int], None], device: str = "cpu"
+) -> NDArray[np.float64]:
     """Scores [N] of the forest; vocabulary and normalisation are fitted without the held-out rows too."""
     scores = np.empty(len(corpus.texts))
     for fit, held_out in folds(corpus, seed):
         texts = [corpus.texts[row] for row in fit]
         spec = FeatureSpec.fit(texts)
-        forest = fit_forest(extract(texts, spec), corpus.targets[fit], seed)
+        forest = fit_forest(extract(texts, spec), corpus.targets[fit], seed, device)
         scores[held_out] = predict(forest, extract([corpus.texts[row] for row in held_out], spec))[:, 0]
         advance(len(held_out))
     return scores

@@ -1,18 +1,15 @@
-"""How good the scores are: of what is built on new rows, or out of fold where the rows were trained on."""
+"""How good the scores are: of what is built on new rows, out of fold where the rows were trained on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stages.encoder import PooledEncoder
 from stages.pipeline import InProcessPipeline
-from training.base_encoder import BaseEncoder
-from training.bundle import Bundle, hash_url
+from training.bundle import Bundle, hash_text, hash_url
 from training.corpus import Corpus
-from training.cross_validation import Predictions, best_alpha, out_of_fold_forest, out_of_fold_head
-from training.head import embed
+from training.cross_validation import Predictions
 from training.metrics import Metrics, measure
-from training.train import Progress
 
 BATCH = 16
 
@@ -22,28 +19,46 @@ def was_trained_on(corpus: Corpus, bundle: Bundle) -> int:
     return sum(hash_url(url) in bundle.trained_urls for url in corpus.urls)
 
 
-def predict_as_built(corpus: Corpus, pipeline: InProcessPipeline, advance: Callable[[int], None]) -> Predictions:
-    """Scores of every row by the artefacts in a model repository."""
-    bert, cuml = [], []
-    for start in range(0, len(corpus.texts), BATCH):
-        texts = corpus.texts[start : start + BATCH]
-        bert.append(pipeline.bert(texts)[:, 0])
-        cuml.append(pipeline.cuml(texts)[:, 0])
-        advance(len(texts))
-    return Predictions(np.concatenate(bert).astype(float), np.concatenate(cuml).astype(float))
+def has_out_of_fold(corpus: Corpus, bundle: Bundle) -> bool:
+    """Whether every row was trained on, so that there are out-of-fold scores for it."""
+    return not len(_find(corpus, bundle)[1])
 
 
-def predict_out_of_fold(
-    corpus: Corpus, base: BaseEncoder, layers: list[int], progress: Progress, seed: int
-) -> Predictions:
-    """Scores of every row by models refitted without its url, five folds."""
-    encoder = PooledEncoder(base.bert, tuple(layers)).eval()
-    with progress("encoding", len(corpus.texts)) as advance:
-        means = embed(encoder, base.tokenizer, corpus.texts, advance)
-    alpha = best_alpha(corpus, means, seed)
-    with progress("cross-validating the forest", len(corpus.texts)) as advance:
-        forest = out_of_fold_forest(corpus, seed, advance)
-    return Predictions(out_of_fold_head(corpus, means, alpha, seed), forest)
+def _find(corpus: Corpus, bundle: Bundle) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each row stands among the out-of-fold scores, and the rows that do not."""
+    known = bundle.out_of_fold.texts
+    hashes = np.array([hash_text(text) for text in corpus.texts], dtype=np.uint64)
+    if not len(known):
+        return np.zeros(len(hashes), np.intp), np.arange(len(hashes))
+    at = np.searchsorted(known, hashes).clip(max=len(known) - 1)
+    return at, np.flatnonzero(known[at] != hashes)
+
+
+def predict_as_built(texts: Sequence[str], pipeline: InProcessPipeline, advance: Callable[[int], None]) -> Predictions:
+    """Scores of texts by the artefacts in a model repository."""
+    bert, cuml = np.empty((2, len(texts)))
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        rows = slice(start, start + len(batch))
+        bert[rows], cuml[rows] = pipeline.bert(batch)[:, 0], pipeline.cuml(batch)[:, 0]
+        advance(len(batch))
+    return Predictions(bert, cuml)
+
+
+def predict_out_of_fold(corpus: Corpus, bundle: Bundle) -> Predictions:
+    """Scores that the rows got in the cross-validation of the bundle's training, by models without their sources.
+
+    Raises:
+        ValueError: if a row was not among those trained on.
+    """
+    known = bundle.out_of_fold
+    at, unknown = _find(corpus, bundle)
+    if len(unknown):
+        raise ValueError(
+            f"{len(unknown)} of {len(at)} rows, the first of them row {unknown[0] + 1}, were not trained on: "
+            "there are no out-of-fold scores for them"
+        )
+    return Predictions(known.bert[at].astype(float), known.cuml[at].astype(float))
 
 
 def scorer_metrics(predictions: Predictions, corpus: Corpus, bert_weight: float) -> dict[str, Metrics]:

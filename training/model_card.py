@@ -1,12 +1,23 @@
 """The model card that goes with a bundle."""
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from string import Template
+from urllib.parse import urlparse
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.corpus import Corpus
+from training.cross_validation import Predictions
 from training.evaluate import scorer_metrics
-from training.metrics import Estimate
+from training.metrics import Estimate, measure
+from training.recipe import Recipe
 from training.train import Trained
+
+N_BANDS = 5
+SMALLEST_KIND = 100
 
 _TEMPLATE = Template("""\
 # Model card
@@ -15,23 +26,27 @@ What `readability train` left behind; `readability build` joins it with the base
 
 | part | what |
 | --- | --- |
-| encoder | `$encoder`, frozen; sha256 of its weights `$sha256` |
-| linear layer | ridge regression (penalty $alpha) on the outputs of layers $layers, averaged over real tokens |
+| encoder | `$encoder`; sha256 of its weights `$sha256` |
+| fine-tuned | $tuned |
+| linear layer | on the outputs of layers $layers, averaged over real tokens |
+| targets | $targets |
 | forest | 100 trees at most 16 deep over 207 counted features |
 | blend | $bert_weight of the encoder, the rest of the forest: the least squared error out of fold |
 
 ## Data and licence
 
 $n_rows excerpts from $n_urls sources with human scores of ease of reading, higher is easier. No excerpt is in this
-folder, and the base encoder is not either.
+folder, and the base encoder is not either: it holds differences from its weights.
 
 $licence
 
 ## Figures
 
 Out of fold in a 5-fold cross-validation grouped by url: every row is scored by models that never saw its source, the
-forest's vocabulary and normalisation included. The blend weight and the ridge penalty, two numbers, were chosen on the
-same predictions. Intervals: 95 %, bootstrap over sources.
+forest's vocabulary and the teacher's regression included. The blend weight and the number of epochs, two numbers, were
+chosen on the same predictions. The encoder in this folder is the mean of the weights of a fit on all rows and of
+those of the five that ran for as many epochs; the forest is fitted on all rows. There are no figures on other rows
+here, as none were at hand. Intervals: 95 %, bootstrap over sources.
 
 | scorer | RMSE | Pearson | Spearman |
 | --- | --- | --- | --- |
@@ -39,35 +54,112 @@ $rows
 
 The targets' own standard deviation is $std, which is the RMSE of always saying the mean.
 
+Where the blend errs, out of fold; bias is the mean of score less target, positive where texts are called too easy:
+
+| target, from hard to easy | rows | RMSE | bias |
+| --- | --- | --- | --- |
+$bands
+
+| kind of text, by where it is from | rows | RMSE | bias |
+| --- | --- | --- | --- |
+$kinds
+
 ## Not for
 
-Judging a reader, a pupil or an author; texts that are not English prose (verse, lists, code, translations by machine);
-texts much shorter than 100 words, on which nothing was measured. The score is relative to the corpus: what its judges
-would have said of such texts.
+Judging a reader, a pupil or an author, or any decision about one; texts that are not English prose (verse, lists, code,
+translations by machine); texts much shorter than 100 words, on which nothing was measured. The score is relative to the
+corpus: what its judges would have said of such texts.
 """)
 
 
-def write_model_card(trained: Trained, corpus: Corpus, licence: str, path: Path) -> None:
-    """Write the card: figures from the out-of-fold predictions, and what is said about the data's licence."""
+def write_model_card(
+    trained: Trained, recipe: Recipe, teacher: str | None, corpus: Corpus, licence: str, path: Path
+) -> None:
+    """Write the card: recipe, figures from the out-of-fold predictions, and what is said about the data's licence."""
     facts = trained.bundle.facts
-    metrics = scorer_metrics(trained.out_of_fold, corpus, facts.bert_weight)
+    weight = facts.bert_weight
+    metrics = scorer_metrics(trained.out_of_fold, corpus, weight)
     rows = [
         f"| {name} | {_with_interval(each.rmse)} | {_with_interval(each.pearson)} | {_with_interval(each.spearman)} |"
         for name, each in metrics.items()
     ]
+    blend = _blend(trained.out_of_fold, weight)
     card = _TEMPLATE.substitute(
         encoder=facts.encoder,
         sha256=facts.encoder_sha256,
-        alpha=f"{trained.alpha:g}",
+        tuned=_tuned(recipe, trained.epochs),
         layers=", ".join(map(str, facts.layers)),
-        bert_weight=facts.bert_weight,
+        targets=_targets(recipe, teacher),
+        bert_weight=weight,
         n_rows=f"{len(corpus.texts):,}",
         n_urls=f"{len(set(corpus.urls)):,}",
         licence=licence,
         rows="\n".join(rows),
         std=f"{corpus.targets.std():.3f}",
+        bands="\n".join(_error_rows(_bands(corpus), blend, corpus)),
+        kinds="\n".join(_error_rows(_kinds(corpus), blend, corpus)),
     )
     path.write_text(card, encoding="utf-8")
+
+
+def _blend(predictions: Predictions, weight: float) -> NDArray[np.float64]:
+    return weight * predictions.bert + (1 - weight) * predictions.cuml
+
+
+def _tuned(recipe: Recipe, epochs: int) -> str:
+    if not epochs:
+        return "nothing: the encoder is frozen and the linear layer a ridge regression"
+    return (
+        f"layers {recipe.n_frozen + 1} to {max(recipe.layers)}, {epochs} epochs planned for {recipe.epochs}; "
+        f"RMSE loss, AdamW at {recipe.learning_rate:g} for the highest layer and {recipe.layer_decay:g} of that a "
+        f"layer down, weight decay {recipe.weight_decay:g}, {recipe.warm_up:.0%} warm-up, batches of {recipe.batch}, "
+        f"gradients clipped at {recipe.max_gradient_norm:g}, weights averaged over steps ({recipe.averaging:g})"
+    )
+
+
+def _targets(recipe: Recipe, teacher: str | None) -> str:
+    if teacher is None:
+        return "the human scores"
+    return (
+        f"{1 - recipe.teacher_share:.0%} the human score, {recipe.teacher_share:.0%} what a ridge regression on "
+        f"the frozen layers of `{Path(teacher).name}` says of the row, fitted without its source; "
+        f"of each half of an excerpt, {recipe.half_teacher_share:.0%}"
+    )
+
+
+def _bands(corpus: Corpus) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Fifths of the rows by their targets."""
+    edges = np.quantile(corpus.targets, np.linspace(0, 1, N_BANDS + 1))
+    band = np.searchsorted(edges[1:-1], corpus.targets, side="right")
+    for number in range(N_BANDS):
+        yield f"{edges[number]:.2f} to {edges[number + 1]:.2f}", band == number
+
+
+def _kinds(corpus: Corpus) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Rows by the host they are from, hosts with few rows together."""
+    hosts = [_host(url) for url in corpus.urls]
+    large = [host for host, count in Counter(hosts).most_common() if count >= SMALLEST_KIND]
+    for host in large:
+        yield host or "no host", np.array([each == host for each in hosts])
+    yield "others", np.array([each not in large for each in hosts])
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlparse(url).hostname or "").removeprefix("www.")
+    except ValueError:  # no url at all
+        return ""
+
+
+def _error_rows(
+    parts: Iterator[tuple[str, NDArray[np.bool_]]], blend: NDArray[np.float64], corpus: Corpus
+) -> Iterator[str]:
+    for name, rows in parts:
+        if not rows.any():
+            continue
+        error = measure(blend[rows], corpus.targets[rows], [corpus.urls[row] for row in np.flatnonzero(rows)]).rmse
+        bias = (blend - corpus.targets)[rows].mean()
+        yield f"| {name} | {rows.sum():,} | {_with_interval(error)} | {bias:+.3f} |"
 
 
 def _with_interval(estimate: Estimate) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 from pathlib import Path
+from zipfile import BadZipFile
 
 import click
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Column, Table
 from client.commands.options import model_repository_option
 from ensemble.config import ConfigError, read_config
 from serving.doctor import Finding, examine
+from stages.precision import precision_of
 
 
 @click.command(
@@ -40,4 +42,13 @@ def slot(repository: Path) -> Finding:
     if not encoder:
         return Finding("slot bert-large", "empty", "run `readability build`")
     layers, sha256 = parameters["encoder_layers"].string_value, parameters["encoder_sha256"].string_value
-    return Finding("slot bert-large", f"holds {encoder}, layers {layers}, sha256 {sha256[:12]}…")
+    return Finding(
+        "slot bert-large", f"holds {encoder}, layers {layers}{_precision(repository)}, sha256 {sha256[:12]}…"
+    )
+
+
+def _precision(repository: Path) -> str:
+    try:
+        return f", {precision_of(repository / 'bert-large' / '1' / 'model.pt')}"
+    except (OSError, BadZipFile):  # not built, which another finding tells
+        return ""

@@ -16,15 +16,14 @@ from client.display import console, progress
 from serving.artefacts import check_built
 from serving.errors import NotBuiltError
 from stages.pipeline import InProcessPipeline
-from training.base_encoder import EncoderError, load_base_encoder
 from training.bundle import Bundle
 from training.corpus import Corpus, CorpusError, read_corpus
 from training.cross_validation import Predictions
-from training.evaluate import predict_as_built, predict_out_of_fold, scorer_metrics, was_trained_on
+from training.evaluate import has_out_of_fold, predict_as_built, predict_out_of_fold, scorer_metrics, was_trained_on
 from training.metrics import Estimate, Metrics
 
 AS_BUILT = "scored by the models as built"
-OUT_OF_FOLD = "5-fold by url: every row scored by models refitted without its url"
+OUT_OF_FOLD = "5-fold by url: scores kept from training, every row's by models that never saw its url"
 
 
 @click.command(
@@ -45,24 +44,22 @@ Examples:
     type=click.Choice(["auto", "url", "none"]),
     default="auto",
     show_default=True,
-    help="url: refit in a cross-validation by url. none: the models as built. auto: url if rows were trained on.",
+    help="url: scores kept from the cross-validation. none: the models as built. auto: url if all were trained on.",
 )
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Of the blend.  [default: as fitted]")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @bundle_option
 @model_repository_option
-@click.option("--seed", default=0, show_default=True, help="Of the folds.")
 def evaluate(
-    data: Path, split: str, bert_weight: float | None, style: str, bundle: Path, model_repository: Path, seed: int
+    data: Path, split: str, bert_weight: float | None, style: str, bundle: Path, model_repository: Path
 ) -> None:
     """RMSE, Pearson and Spearman of encoder, forest and blend on DATA, with 95 % intervals over sources."""
-    with one_line(CorpusError, EncoderError, NotBuiltError, TreeliteError, OSError, ValueError, RuntimeError):
+    with one_line(CorpusError, NotBuiltError, TreeliteError, OSError, ValueError, RuntimeError):
         corpus, trained = read_corpus(data), Bundle.load(bundle)
         known = was_trained_on(corpus, trained)
-        how = OUT_OF_FOLD if split == "url" or (split == "auto" and known) else AS_BUILT
+        how = OUT_OF_FOLD if split == "url" or (split == "auto" and has_out_of_fold(corpus, trained)) else AS_BUILT
         if how == OUT_OF_FOLD:
-            base = load_base_encoder(trained.facts.encoder)
-            predictions = predict_out_of_fold(corpus, base, trained.facts.layers, progress, seed)
+            predictions = predict_out_of_fold(corpus, trained)
         else:
             predictions = _as_built(corpus, model_repository)
         weight = trained.facts.bert_weight if bert_weight is None else bert_weight
@@ -79,7 +76,7 @@ def _as_built(corpus: Corpus, repository: Path) -> Predictions:
     check_built(repository)
     pipeline = InProcessPipeline(repository)
     with progress("scoring", len(corpus.texts)) as advance:
-        return predict_as_built(corpus, pipeline, advance)
+        return predict_as_built(corpus.texts, pipeline, advance)
 
 
 def _show(metrics: dict[str, Metrics], how: str, style: str) -> None:

@@ -18,7 +18,7 @@ model_repository_option = click.option(
 bundle_option = click.option(
     "--bundle",
     type=_FOLDER,
-    default=_PROJECT / "training" / "bundles" / "minilm-frozen",
+    default=_PROJECT / "training" / "bundles" / "minilm",
     show_default="the one that comes with the project",
     help="What `readability train` wrote.",
 )

@@ -1,16 +1,27 @@
 """`readability train`."""
 
+import hashlib
+from dataclasses import asdict
 from pathlib import Path
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from client.commands.failures import one_line
 from client.display import console, progress
 from client.samples import sample_passages
-from training.base_encoder import DEFAULT_ENCODER, EncoderError, load_base_encoder
+from stages.encoder import PooledEncoder
+from training.base_encoder import DEFAULT_ENCODER, BaseEncoder, EncoderError, load_base_encoder
 from training.bundle import DEFAULT_BUNDLE
-from training.corpus import CorpusError, read_corpus
+from training.compute import Compute, choose_compute
+from training.corpus import Corpus, CorpusError, read_corpus
+from training.curves import plot_curves
+from training.halves import with_halves
 from training.model_card import write_model_card
+from training.recipe import Recipe, default_layers
+from training.run_folder import RunFolder
+from training.teacher import Teacher, load_teacher, teacher_means
 from training.train import train as fit
 
 
@@ -18,7 +29,9 @@ from training.train import train as fit
     epilog="""\b
 Examples:
   readability train --data train.csv --bundle my_bundle
-  readability train --data train.csv --encoder bert-large-uncased --bundle my_bundle
+  readability train --data train.csv --teacher all-mpnet-base-v2/ --bundle my_bundle
+  readability train --data train.csv --encoder bert-large-uncased --device cuda --bundle my_bundle
+  readability train --data train.csv --epochs 0 --bundle quick_bundle    # frozen encoder: two minutes
   readability build --bundle my_bundle"""
 )
 @click.option(
@@ -28,7 +41,20 @@ Examples:
     help="CSV: excerpt, target, url.",
 )
 @click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="Hub id or folder of an uncased BERT.")
-@click.option("--layers", help="Layers to average, such as 1,2,3,4.  [default: four of the lower two thirds]")
+@click.option("--teacher", help="Hub id or folder of a larger encoder whose predictions are mixed into the targets.")
+@click.option("--layers", help="Layers to average, such as 3,4,5.  [default: those that are tuned]")
+@click.option("--frozen-layers", type=click.IntRange(0), help="Lower layers to leave as they are.  [default: a third]")
+@click.option("--epochs", type=click.IntRange(0), default=Recipe.epochs, show_default=True)
+@click.option("--learning-rate", default=Recipe.learning_rate, show_default=True, help="Of the highest layer.")
+@click.option("--teacher-share", type=click.FloatRange(0, 1), default=Recipe.teacher_share, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--run",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/training"),
+    show_default=True,
+    help="Checkpoints, log and curves. The same command goes on where it was stopped.",
+)
 @click.option(
     "--bundle",
     type=click.Path(file_okay=False, path_type=Path),
@@ -42,16 +68,73 @@ Examples:
     default="The licence of the data, which these weights carry on, was not stated.",
     help="A sentence for the model card.",
 )
-def train(data: Path, encoder: str, layers: str | None, bundle: Path, seed: int, data_licence: str) -> None:
-    """Fit the linear layer on a frozen encoder and the forest, after a cross-validation by url.
+def train(
+    data: Path,
+    encoder: str,
+    teacher: str | None,
+    layers: str | None,
+    frozen_layers: int | None,
+    epochs: int,
+    learning_rate: float,
+    teacher_share: float,
+    device: str,
+    run: Path,
+    bundle: Path,
+    seed: int,
+    data_licence: str,
+) -> None:
+    """Fine-tune the encoder's upper layers and fit the forest, after a cross-validation by url.
 
-    Writes a bundle for `readability build`, with a model card that holds the figures.
+    Writes a bundle for `readability build`, with a model card that holds the figures. Stopped at any point, the same
+    command goes on and loses at most one epoch.
     """
     with one_line(CorpusError, EncoderError, OSError, ValueError):
-        corpus = read_corpus(data)
-        chosen = tuple(int(layer) for layer in layers.split(",")) if layers else None
-        trained = fit(corpus, load_base_encoder(encoder), chosen, list(sample_passages().values()), progress, seed)
+        corpus, compute, base = read_corpus(data), choose_compute(device), load_base_encoder(encoder)
+        frozen, pooled = default_layers(base.bert.config.num_hidden_layers)
+        recipe = Recipe(
+            n_frozen=frozen if frozen_layers is None else frozen_layers,
+            layers=tuple(int(layer) for layer in layers.split(",")) if layers else pooled,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            teacher_share=teacher_share,
+        )
+        PooledEncoder(base.bert, recipe.layers)  # refuses layers that it lacks, before anything is written
+        judge = load_teacher(teacher) if teacher else None
+        folder = RunFolder(run, _settings(data, base, judge, recipe, compute, seed))
+        if folder.resumed:
+            console.print(f"Going on with the run in {run}.")
+        means = _teacher_means(folder, judge, corpus, compute) if judge else None
+        trained = fit(corpus, base, recipe, means, list(sample_passages().values()), folder, compute, progress, seed)
         trained.bundle.save(bundle)
+        plot_curves(folder.log(), run / "curves.svg")
         with console.status("measuring …"):
-            write_model_card(trained, corpus, data_licence, bundle / "README.md")
+            write_model_card(trained, recipe, teacher, corpus, data_licence, bundle / "README.md")
+    console.print(f"Log and curves: {run}/log.csv, {run}/curves.svg")
     click.echo((bundle / "README.md").read_text(encoding="utf-8"))
+
+
+def _settings(
+    data: Path, base: BaseEncoder, teacher: Teacher | None, recipe: Recipe, compute: Compute, seed: int
+) -> dict[str, object]:
+    return {
+        "data_sha256": hashlib.sha256(data.read_bytes()).hexdigest(),
+        "encoder": base.name,
+        "encoder_sha256": base.sha256,
+        "teacher_sha256": teacher and teacher.sha256,
+        **asdict(recipe),
+        "device": str(compute.device),
+        "dtype": str(compute.dtype),
+        "seed": seed,
+    }
+
+
+def _teacher_means(folder: RunFolder, teacher: Teacher, corpus: Corpus, compute: Compute) -> NDArray[np.float32]:
+    """What the teacher makes of the excerpts and their halves, from the run folder where it is done already."""
+    kept = folder.path / "teacher.npy"
+    if not kept.is_file():
+        texts = with_halves(corpus.texts)
+        with progress(f"encoding with the teacher, {teacher.name}", len(texts)) as advance:
+            means = teacher_means(teacher, texts, compute, advance)
+        np.save(kept.with_suffix(".unfinished.npy"), means)
+        kept.with_suffix(".unfinished.npy").replace(kept)
+    return np.load(kept)

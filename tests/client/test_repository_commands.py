@@ -1,14 +1,21 @@
 """Commands on a repository and their refusals: graph, doctor, build, bench, and bad corpora for train and evaluate."""
 
 import shutil
+import zipfile
 from pathlib import Path
 
+import huggingface_hub.constants
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from client.cli import main
 from client.commands.doctor import slot
-from training.bundle import DEFAULT_BUNDLE
+from stages.features import FeatureSpec
+from training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256
+from training.bundle import Bundle, Facts, OutOfFold
+from training.config_parameters import set_parameters
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +40,21 @@ def repository(tmp_path: Path) -> Path:
         (tmp_path / "repository" / config.parent.name / "1").mkdir(parents=True)
         shutil.copy(config, tmp_path / "repository" / config.parent.name)
     return tmp_path / "repository"
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle for the default encoder that no training made: all of it is there, none of it means anything."""
+    rng = np.random.default_rng(0)
+    Bundle(
+        facts=Facts(DEFAULT_ENCODER, DEFAULT_SHA256, [3], 0.5, [float(step) for step in range(21)], [[0.0, 0.0]] * 10),
+        changes={"head.weight": rng.normal(size=(1, 384)).astype(np.float32), "head.bias": np.zeros(1, np.float32)},
+        forest=rng.bytes(1000),
+        features=FeatureSpec.fit([" ".join(f"word{number}" for number in range(200))]),
+        trained_urls=frozenset({b"12345678"}),
+        out_of_fold=OutOfFold(np.arange(50, dtype=np.uint64), *rng.normal(size=(2, 50)).astype(np.float32)),
+    ).save(tmp_path / "bundle")
+    return tmp_path / "bundle"
 
 
 @pytest.mark.parametrize("style", ["text", "mermaid"])
@@ -81,10 +103,32 @@ def test_doctor_marks_what_is_missing_and_says_what_to_do(repository):
     assert result.stderr == ""
 
 
+def tell(repository: Path, **parameters: str) -> None:
+    set_parameters(repository / "bert-large" / "config.pbtxt", parameters)
+
+
 def test_doctor_says_which_encoder_is_in_the_slot(repository):
-    found = slot(repository)
-    assert found.found.startswith("holds sentence-transformers/all-MiniLM-L6-v2, layers 1,2,3,4, sha256 53aa51172d14…")
-    assert found.advice is None
+    tell(repository, encoder="some/encoder", encoder_layers="3,4,5", encoder_sha256="53aa51172d142c89d9012cce15ae4d6c")
+    assert slot(repository).found == "holds some/encoder, layers 3,4,5, sha256 53aa51172d14…"
+    assert slot(repository).advice is None
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_doctor_says_what_the_encoder_in_the_slot_computes_in(repository, precision):
+    module = torch.jit.script(torch.nn.Identity())
+    torch.jit.save(module, repository / "bert-large" / "1" / "model.pt", _extra_files={"precision": precision})
+    tell(repository, encoder="some/encoder", encoder_layers="3", encoder_sha256="0" * 64)
+    assert slot(repository).found == f"holds some/encoder, layers 3, {precision}, sha256 {'0' * 12}…"
+
+
+def test_doctor_does_not_stumble_over_a_model_that_tells_no_precision(repository):
+    model = repository / "bert-large" / "1" / "model.pt"
+    with zipfile.ZipFile(model, "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    assert ", unknown, " in slot(repository).found
+    model.write_bytes(b"cut")
+    assert ", unknown, " not in slot(repository).found
+    assert slot(repository).found.startswith("holds ")
 
 
 def test_doctor_says_when_the_slot_is_empty_or_unreadable(repository, tmp_path):
@@ -96,25 +140,61 @@ def test_doctor_says_when_the_slot_is_empty_or_unreadable(repository, tmp_path):
     assert slot(tmp_path / "absent").found == "not readable"
 
 
-def test_build_of_a_bundle_with_a_missing_file_names_it(repository, tmp_path):
-    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
-    (bundle / "bundle.json").unlink()
-    assert_failed(run("build", "--bundle", bundle, "--model-repository", repository), 1, "bundle.json")
+FILES = (
+    "bundle.json",
+    "encoder.safetensors.xz",
+    "forest.tl.xz",
+    "features.json",
+    "trained_urls.bin",
+    "out_of_fold.safetensors",
+)
 
 
-def test_build_of_a_bundle_for_other_weights_says_whose(repository, tmp_path):
-    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_build_of_a_bundle_with_a_missing_file_names_it(repository, bundle, name):
+    (bundle / name).unlink()
+    assert_failed(run("build", "--bundle", bundle, "--model-repository", repository), 1, name)
+
+
+def test_build_of_a_bundle_for_other_weights_says_whose(repository, bundle):
     facts = bundle / "bundle.json"
     facts.write_text(facts.read_text().replace("53aa5117", "00000000"))
     result = run("build", "--bundle", bundle, "--model-repository", repository)
     assert_failed(result, 1, "the bundle was trained with 00000000")
 
 
-@pytest.mark.parametrize("name", ["head.safetensors", "forest.tl.xz", "features.json", "bundle.json"])
-def test_build_of_a_damaged_bundle_is_one_line_and_no_traceback(repository, tmp_path, name):
-    bundle = shutil.copytree(DEFAULT_BUNDLE, tmp_path / "bundle")
+@pytest.mark.parametrize("name", [name for name in FILES if name != "trained_urls.bin"])
+def test_build_of_a_damaged_bundle_is_one_line_and_no_traceback(repository, bundle, name):
     (bundle / name).write_bytes((bundle / name).read_bytes()[:200])
-    assert_failed(run("build", "--bundle", bundle, "--model-repository", repository), 1, "")
+    before = contents(repository)
+    assert_failed(run("build", "--bundle", bundle, "--model-repository", repository), 1, f"{bundle} is not a bundle")
+    assert contents(repository) == before
+
+
+def test_build_of_a_bundle_whose_forest_another_treelite_wrote_is_no_traceback(repository, bundle):
+    before = contents(repository)
+    result = run("build", "--bundle", bundle, "--model-repository", repository, "--precision", "fp32")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("readability: ")
+    assert contents(repository) == before
+
+
+def test_build_in_a_precision_that_there_is_not_is_bad_usage(repository, bundle):
+    result = run("build", "--bundle", bundle, "--model-repository", repository, "--precision", "fp16")
+    assert result.exit_code == 2
+    assert "'auto', 'fp32', 'bf16', 'int8'" in result.stderr
+
+
+def test_evaluate_with_a_bundle_of_another_kind_is_one_line(repository, bundle, tmp_path):
+    (tmp_path / "corpus.csv").write_text("excerpt,target,url\ntext,1,u\n")
+    (bundle / "out_of_fold.safetensors").rename(bundle / "head.safetensors")
+    where = ("--bundle", bundle, "--model-repository", repository)
+    assert_failed(run("evaluate", "--data", tmp_path / "corpus.csv", *where), 1, "out_of_fold.safetensors")
 
 
 def test_bench_on_a_repository_that_is_not_built_says_what_to_run(repository):
@@ -134,19 +214,55 @@ def test_bench_on_a_repository_that_is_not_built_says_what_to_run(repository):
 )
 def test_a_corpus_that_is_none_is_one_line_and_no_traceback(tmp_path, command, content, message):
     (tmp_path / "corpus.csv").write_bytes(content)
-    bundle = ("--bundle", tmp_path / "new") if command == "train" else ()
-    assert_failed(run(command, "--data", tmp_path / "corpus.csv", *bundle), 1, message)
-    assert not (tmp_path / "new").exists()
+    where = ("--bundle", tmp_path / "new", "--run", tmp_path / "run") if command == "train" else ("--bundle", tmp_path)
+    assert_failed(run(command, "--data", tmp_path / "corpus.csv", *where), 1, message)
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus.csv"}
 
 
-def test_layers_that_are_no_numbers_are_refused_before_training(tmp_path):
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--layers", "1,two"), "'two'"),
+        (("--layers", "2,3"), "layers (2, 3) must all lie above the 2 frozen ones"),
+        (("--layers", "3,4", "--frozen-layers", "3"), "must all lie above the 3 frozen ones"),
+        (("--frozen-layers", "6"), "must all lie above the 6 frozen ones"),
+        (("--device", "cuda"), "no CUDA device is seen by PyTorch"),
+        (("--encoder", "/no/such/folder"), "/no/such/folder is neither a folder nor a model"),
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be_are_refused_before_training(tmp_path, monkeypatch, option, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     (tmp_path / "corpus.csv").write_text("excerpt,target,url\ntext,1,u\n")
-    result = run("train", "--data", tmp_path / "corpus.csv", "--layers", "1,two", "--bundle", tmp_path / "new")
-    assert_failed(result, 1, "'two'")
+    where = ("--run", tmp_path / "run", "--bundle", tmp_path / "new")
+    assert_failed(run("train", "--data", tmp_path / "corpus.csv", *option, *where), 1, message)
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus.csv"}
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--epochs", "-1"),
+        ("--epochs", "few"),
+        ("--teacher-share", "1.5"),
+        ("--frozen-layers", "-1"),
+        ("--device", "tpu"),
+        ("--learning-rate", "fast"),
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_bad_usage(tmp_path, option):
+    (tmp_path / "corpus.csv").write_text("excerpt,target,url\ntext,1,u\n")
+    where = ("--run", tmp_path / "run", "--bundle", tmp_path / "new")
+    result = run("train", "--data", tmp_path / "corpus.csv", *option, *where)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_data_that_is_not_there_is_bad_usage(tmp_path, command):
-    result = run(command, "--data", tmp_path / "absent.csv")
+    result = run(command, "--data", tmp_path / "absent.csv", "--bundle", tmp_path)
     assert result.exit_code == 2
     assert result.stdout == ""

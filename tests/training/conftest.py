@@ -13,15 +13,28 @@ import torch
 from transformers import BertConfig, BertModel
 
 from serving.artefacts import missing_artefacts
+from stages.encoder import PooledEncoder
 from training import base_encoder
 from training.base_encoder import BaseEncoder, load_base_encoder
 from training.build import build_repository
+from training.compute import Compute
 from training.corpus import Corpus
+from training.recipe import Recipe
+from training.run_folder import RunFolder
 from training.train import Trained, train
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt", "ly"))]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread: models this small gain nothing from more, which wait for one another on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def made_up_text(rng: random.Random, n_sentences: int = 6) -> str:
@@ -40,7 +53,7 @@ def corpus() -> Corpus:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two layers with random weights, and the packaged tokenizer."""
+    """A BERT of three layers with random weights, and the packaged tokenizer."""
     folder = tmp_path_factory.mktemp("tiny-bert")
     torch.manual_seed(0)
     config = BertConfig(
@@ -61,6 +74,25 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> BaseEncoder:
     return load_base_encoder(str(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def pretrained(tiny: BaseEncoder) -> PooledEncoder:
+    """The tiny encoder with one layer to be frozen and two to be tuned; its linear layer is random."""
+    torch.manual_seed(1)
+    return PooledEncoder(tiny.bert, (2, 3)).eval()
+
+
+@pytest.fixture(scope="session")
+def exact() -> Compute:
+    """FP32 on the CPU, whatever this machine would choose for itself."""
+    return Compute(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """A recipe from which sixteen hidden numbers learn something in two epochs."""
+    return Recipe(1, (2, 3), epochs=2, learning_rate=0.01, batch=8, averaging=0.5, ridge_penalty=10.0)
 
 
 class ProgressLog:
@@ -93,8 +125,21 @@ def reference_texts() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def trained(corpus: Corpus, tiny: BaseEncoder, reference_texts: list[str]) -> Trained:
-    return train(corpus, tiny, None, reference_texts, ProgressLog(), seed=3)
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """What `trained` kept; not to be changed."""
+    return RunFolder(tmp_path_factory.mktemp("run"), {})
+
+
+@pytest.fixture(scope="session")
+def trained(
+    corpus: Corpus,
+    tiny: BaseEncoder,
+    recipe: Recipe,
+    reference_texts: list[str],
+    run_folder: RunFolder,
+    exact: Compute,
+) -> Trained:
+    return train(corpus, tiny, recipe, None, reference_texts, run_folder, exact, ProgressLog(), seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,25 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 
 from ensemble.config import read_config
 from serving.artefacts import missing_artefacts
 from stages.encoder import PooledEncoder
+from stages.encoder import predict as predict_bert
 from stages.features import extract
 from stages.forest import load_forest, predict
 from stages.pipeline import InProcessPipeline
-from training.base_encoder import EncoderError
-from training.build import BuildError, _tell_configs, assemble, build_repository
+from stages.precision import Precision, precision_of
+from training import build
+from training.assemble import assemble
+from training.base_encoder import BaseEncoder, EncoderError
+from training.build import REFERENCE_TOLERANCE, BuildError, _tell_configs, build_repository
 from training.bundle import DEFAULT_BUNDLE, Bundle
-from training.head import embed
+from training.compute import Compute
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,15 +34,20 @@ def parameters(repository: Path, model: str) -> dict[str, str]:
     return {key: found[key].string_value for key in found}
 
 
+def scores(encoder: PooledEncoder, texts: list[str], base: BaseEncoder) -> np.ndarray:
+    """The truth: one text at a time, without padding."""
+    rows = [np.array([base.tokenizer.encode(text).ids]) for text in texts]
+    return np.concatenate([predict_bert(encoder, ids, np.ones_like(ids)) for ids in rows])
+
+
 def test_all_artefacts_are_written(built):
     assert missing_artefacts(built) == []
 
 
-def test_the_built_encoder_scores_as_the_fitted_head_does(built, bundle, tiny, corpus):
+def test_the_built_encoder_scores_as_the_assembled_one_does(built, bundle, tiny, corpus):
     texts = corpus.texts[:20]
-    pooled = PooledEncoder(tiny.bert, tuple(bundle.facts.layers)).eval()
-    expected = bundle.head.predict(embed(pooled, tiny.tokenizer, texts, lambda more: None))
-    np.testing.assert_allclose(InProcessPipeline(built).bert(texts)[:, 0], expected, atol=1e-4)
+    expected = scores(assemble(tiny, bundle), texts, tiny)
+    np.testing.assert_allclose(InProcessPipeline(built).bert(texts), expected, atol=1e-4)
 
 
 def test_the_built_forest_scores_as_the_fitted_forest_does(built, bundle, corpus, tmp_path):
@@ -91,12 +102,66 @@ def test_as_many_reference_scores_as_texts_are_needed(bundle, tiny, repository, 
         build_repository(bundle, repository, reference_texts[:2], tiny)
 
 
-def test_the_assembled_encoder_leaves_the_base_encoder_as_it_was(bundle, tiny):
-    before = {name: value.clone() for name, value in tiny.bert.state_dict().items()}
-    encoder = assemble(tiny, bundle)
-    assert not encoder.training
-    assert encoder.head.bias.item() == pytest.approx(bundle.head.bias)
-    assert all((value == before[name]).all() for name, value in tiny.bert.state_dict().items())
+def contents(repository: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(repository)): path.read_bytes() for path in repository.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("there", ["nothing", "an earlier build"])
+def test_a_failed_check_leaves_the_repository_as_it_was(bundle, tiny, repository, reference_texts, there):
+    if there == "an earlier build":
+        build_repository(replace(bundle, facts=replace(bundle.facts, bert_weight=0.125)), repository, [], tiny)
+    before = contents(repository)
+    with pytest.raises(BuildError):
+        build_repository(with_reference(bundle, [[9.0, 9.0]] * 3), repository, reference_texts, tiny)
+    assert contents(repository) == before
+
+
+PRECISIONS = get_args(Precision)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_is_built_in_any_precision_is_near_the_reference_and_says_which_it_is(
+    bundle, tiny, repository, reference_texts, corpus, precision
+):
+    build_repository(bundle, repository, reference_texts, tiny, precision)
+    pipeline = InProcessPipeline(repository)
+    built = np.hstack([pipeline.bert(reference_texts), pipeline.cuml(reference_texts)])
+    np.testing.assert_allclose(built, bundle.facts.reference_scores, atol=REFERENCE_TOLERANCE[precision])
+    exact = scores(assemble(tiny, bundle), corpus.texts, tiny)
+    np.testing.assert_allclose(pipeline.bert(corpus.texts), exact, atol=REFERENCE_TOLERANCE[precision])
+    assert precision_of(repository / "bert-large" / "1" / "model.pt") == precision
+
+
+def test_every_precision_has_a_tolerance_and_rougher_ones_a_wider_one():
+    assert list(REFERENCE_TOLERANCE) == list(PRECISIONS)
+    assert list(REFERENCE_TOLERANCE.values()) == sorted(set(REFERENCE_TOLERANCE.values()))
+
+
+def test_precisions_differ_in_the_encoder_alone(bundle, tiny, make_repository):
+    built = {}
+    for precision in PRECISIONS:
+        repository = make_repository()
+        build_repository(bundle, repository, [], tiny, precision)
+        built[precision] = contents(repository)
+    assert len({each.pop("bert-large/1/model.pt") for each in built.values()}) == 3
+    assert built["fp32"] == built["bf16"] == built["int8"]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_precision_is_held_to_its_own_tolerance(bundle, tiny, repository, reference_texts, precision):
+    scores = [list(row) for row in bundle.facts.reference_scores]
+    scores[2][1] += 2 * REFERENCE_TOLERANCE[precision]
+    with pytest.raises(BuildError, match=f", {REFERENCE_TOLERANCE[precision]} allowed"):
+        build_repository(with_reference(bundle, scores), repository, reference_texts, tiny, precision)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"),
+    [("cpu", torch.bfloat16, "bf16"), ("cuda", torch.bfloat16, "bf16"), ("cpu", torch.float32, "int8")],
+)
+def test_the_best_precision_is_bf16_where_it_is_multiplied_and_else_int8(monkeypatch, device, dtype, expected):
+    monkeypatch.setattr(build, "choose_compute", lambda: Compute(torch.device(device), dtype))
+    assert build.best_precision() == expected
 
 
 def test_building_the_default_bundle_leaves_the_committed_configs_as_they_are(repository):

@@ -1,0 +1,24 @@
+"""What the served encoder computes in, and where `model.pt` says so. Read without PyTorch."""
+
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["fp32", "bf16", "int8"]
+"""Of the encoder's layers. `int8` keeps the linear layers' weights in 8 bits and rounds what goes into them anew for
+every batch (dynamic quantisation); it runs on the CPU only."""
+
+NOTE = "precision"
+"""Name of the extra file in `model.pt`, which Triton passes over."""
+
+
+def precision_of(path: Path) -> str:
+    """What the `model.pt` at this path computes in; "unknown" where another program wrote it.
+
+    Raises:
+        OSError: if there is no such file.
+        zipfile.BadZipFile: if it is no TorchScript.
+    """
+    with zipfile.ZipFile(path) as archive:
+        notes = [name for name in archive.namelist() if name.endswith(f"/extra/{NOTE}")]
+        return archive.read(notes[0]).decode() if notes else "unknown"

@@ -1,0 +1,35 @@
+"""Join a bundle with its base encoder."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+from stages.encoder import PooledEncoder
+from training.base_encoder import BaseEncoder, EncoderError
+from training.bundle import Bundle
+from training.changes import unpack
+
+
+def base_weights(encoder: PooledEncoder) -> dict[str, Tensor]:
+    """The weights that changes are measured from: pretrained ones, and nothing in the linear layer."""
+    weights = encoder.state_dict()
+    return weights | {name: torch.zeros_like(weights[name]) for name in weights if name.startswith("head.")}
+
+
+def assemble(base: BaseEncoder, bundle: Bundle) -> PooledEncoder:
+    """The bundle's encoder in FP32; the base encoder is left as it is.
+
+    Raises:
+        EncoderError: if the bundle was trained with another encoder, or does not fit this one.
+    """
+    if base.sha256 != bundle.facts.encoder_sha256:
+        raise EncoderError(
+            f"{base.name} has weights {base.sha256}, the bundle was trained with {bundle.facts.encoder_sha256}"
+        )
+    encoder = copy.deepcopy(PooledEncoder(base.bert, tuple(bundle.facts.layers)))
+    try:
+        encoder.load_state_dict(unpack(bundle.changes, base_weights(encoder)), strict=False)
+    except ValueError as error:
+        raise EncoderError(f"the bundle does not fit {base.name}: {error}") from error
+    return encoder.eval()
