@@ -8,6 +8,8 @@ import tritonclient.grpc as grpcclient
 from numpy.typing import NDArray
 from transformers import BertModel
 
+from stages.tokens import pad
+
 MEAN_TOKENS, DEVIATION = 217.5, 25.2
 SHORTEST, LONGEST = 158, 314
 """Lengths of the CLEAR training excerpts in WordPiece tokens, special ones included."""
@@ -27,16 +29,8 @@ def draw_ids(n_texts: int, ids: Sequence[int], seed: int = 0) -> list[list[int]]
 
 def cut_into_batches(rows: Sequence[Sequence[int]], size: int, padded_to: int | None = None) -> list[Batch]:
     """Batches of `size` rows in the order given, padded to their longest row or to `padded_to`."""
-    return [_padded(rows[start : start + size], padded_to) for start in range(0, len(rows), size)]
-
-
-def _padded(rows: Sequence[Sequence[int]], width: int | None) -> Batch:
-    ids = np.zeros((len(rows), width or max(map(len, rows))), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, tokens in enumerate(rows):
-        ids[row, : len(tokens)] = tokens
-        mask[row, : len(tokens)] = 1
-    return ids, mask
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return [pad(part, padded_to or max(map(len, part))) for part in parts]
 
 
 def plain_transformers(bert: BertModel, batches: Mapping[str, Batch]) -> Callable[[str], None]:

@@ -31,7 +31,11 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer) -> tuple[NDArray[np.int
     """Ids and attention mask of `texts`: two INT64 [B, L], padded with 0 at the right to a common L."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
     longest = max(map(len, rows), default=0)
-    length = -(-longest // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF
+    return pad(rows, -(-longest // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF)
+
+
+def pad(rows: Sequence[Sequence[int]], length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids and attention mask of rows of at most `length` tokens: two INT64 [B, length], 0 at the right."""
     ids = np.zeros((len(rows), length), dtype=np.int64)
     mask = np.zeros_like(ids)
     for row, tokens in enumerate(rows):
