@@ -1,6 +1,7 @@
 """`readability bench-encoder`."""
 
 import json
+import math
 import os
 
 from serving.environment import STAGE_DEFAULTS
@@ -81,13 +82,14 @@ def bench_encoder(data: Path | None, batch: int, rounds: int, style: str, bundle
             samples, served = _run(base, rows.ids, batch, rounds, server.grpc_url)
         exact = _in_fp32(base, trained, rows.ids, batch)
     lengths = [len(each) for each in rows.ids]
+    per_batch = len(rows.ids) / math.ceil(len(rows.ids) / batch)  # the last may hold fewer
     told = {
         "machine": describe_machine(),
         "precision": precision_of(repository / "bert-large" / "1" / "model.pt"),
         "texts": len(rows.ids),
         "tokens": f"{np.mean(lengths):.0f} tokens a text ({min(lengths)} to {max(lengths)})",
         "batch": batch,
-        "per_second": {name: float(np.median(each.rates)) * batch for name, each in samples.items()},
+        "per_second": {name: float(np.median(each.rates)) * per_batch for name, each in samples.items()},
         "ratio": asdict(orchestration.throughput_ratio(samples, SERVED, PLAIN)),
         "largest_difference_from_fp32": float(np.abs(served - exact).max()),
     }

@@ -31,7 +31,7 @@ Examples:
   readability train --data train.csv --bundle my_bundle
   readability train --data train.csv --teacher all-mpnet-base-v2/ --bundle my_bundle
   readability train --data train.csv --encoder bert-large-uncased --device cuda --bundle my_bundle
-  readability train --data train.csv --epochs 0 --bundle quick_bundle    # frozen encoder: two minutes
+  readability train --data train.csv --epochs 0 --bundle quick_bundle    # frozen encoder: five minutes
   readability build --bundle my_bundle"""
 )
 @click.option(
