@@ -20,6 +20,12 @@ PREDICT_BATCH = 32
 LEAST_SQUARED_ERROR = 1e-10
 
 
+def saved_weights(path: Path) -> dict[str, Tensor]:
+    """The averaged weights that `FineTuning.save` wrote, by their names in `PooledEncoder`, FP32 on the host."""
+    average: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["average"]
+    return average
+
+
 class FineTuning:
     """Weights in FP32, a copy of them to compute with, and their running average, which is what predicts.
 
@@ -80,7 +86,7 @@ class FineTuning:
         """Scores FP64 of these rows by the averaged weights."""
         self._compute_with(self.average)
         scores = np.empty(len(rows))
-        by_length = np.argsort(self.states.lengths()[rows], kind="stable")
+        by_length = np.argsort(self.states.lengths[rows], kind="stable")
         with torch.inference_mode():
             for start in range(0, len(rows), PREDICT_BATCH):
                 chosen = by_length[start : start + PREDICT_BATCH]
@@ -89,10 +95,6 @@ class FineTuning:
                 scores[chosen] = self.encoder.head(pooled)[:, 0].cpu().numpy()
         self._compute_with(self.weights)
         return scores
-
-    def tuned(self) -> dict[str, Tensor]:
-        """The averaged weights by their names in `PooledEncoder`, FP32 on the host."""
-        return {name: value.cpu() for name, value in self.average.items()}
 
     def save(self, path: Path) -> None:
         """Write all that is needed to go on, whole or not at all."""
@@ -151,7 +153,7 @@ class FineTuning:
         """Rows of similar length together, so that little padding is computed; in another order each epoch."""
         rng = np.random.default_rng([self.seed, self.epoch])
         shuffled = rng.permutation(self.rows)
-        lengths = self.states.lengths()
+        lengths = self.states.lengths
         size, stretch = self.recipe.batch, self.recipe.batch * BATCHES_SORTED_TOGETHER
         batches = []
         for start in range(0, len(shuffled), stretch):

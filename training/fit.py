@@ -41,6 +41,7 @@ def fit(
     else:
         run.forget_after(name, -1)
         _keep(name, tuning, held_out, targets, None, 0.0, run)
+        tuning.save(run.checkpoint(name))
     while tuning.epoch < epochs and not stopped_early(run.epochs(name), tuning.recipe.patience):
         started = time.monotonic()
         with progress(f"{name}, epoch {tuning.epoch + 1} of {epochs}", len(tuning.rows)) as advance:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,23 +23,24 @@ class LowerStates:
     """Hidden states of N texts.
 
     Attributes:
-        rows: for each text [tokens, hidden], on the host, in the type that is computed in.
+        tokens: of all texts one after the other [sum of lengths, hidden], on the host, in the type that is computed in.
+        lengths: tokens of each text, INT64 [N].
         means: FP32 [N, layers * hidden], what `PooledEncoder.pool` gave before any fine-tuning.
     """
 
-    rows: list[Tensor]
+    tokens: Tensor
+    lengths: NDArray[np.int64]
     means: NDArray[np.float32]
 
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each text, INT64 [N]."""
-        return np.array([len(row) for row in self.rows])
+    @cached_property
+    def rows(self) -> tuple[Tensor, ...]:
+        """The states of each text [tokens, hidden]."""
+        return self.tokens.split(self.lengths.tolist())
 
     def batch(self, rows: NDArray[np.int64], compute: Compute) -> tuple[Tensor, Tensor]:
         """Padded states [B, L, hidden] and mask INT64 [B, L] of these rows, on the device."""
-        chosen = [self.rows[row] for row in rows]
-        hidden = pad_sequence(chosen, batch_first=True)
-        lengths = torch.tensor([len(row) for row in chosen])
-        mask = (torch.arange(hidden.shape[1]) < lengths[:, None]).long()
+        hidden = pad_sequence([self.rows[row] for row in rows], batch_first=True)
+        mask = (torch.arange(hidden.shape[1]) < torch.from_numpy(self.lengths[rows])[:, None]).long()
         return hidden.to(compute.device), mask.to(compute.device)
 
 
@@ -52,7 +54,8 @@ def compute_lower_states(
 ) -> LowerStates:
     """Run every text through the pretrained encoder; `advance` is told how many more are done."""
     encoder = compute.shadow(encoder)
-    rows: list[Tensor] = [torch.empty(0)] * len(texts)
+    nothing = torch.empty(0, encoder.head.in_features // len(encoder.pooled_layers), dtype=compute.dtype)
+    rows = [nothing] * len(texts)
     means = np.empty((len(texts), encoder.head.in_features), dtype=np.float32)
     by_length = np.argsort([len(text) for text in texts], kind="stable")
     with torch.inference_mode():
@@ -66,4 +69,4 @@ def compute_lower_states(
             for row, states, length in zip(chosen, hidden, lengths, strict=True):
                 rows[row] = states[:length].clone().cpu()
             advance(len(chosen))
-    return LowerStates(rows, means)
+    return LowerStates(torch.cat([nothing, *rows]), np.array([len(row) for row in rows], dtype=np.int64), means)

@@ -8,7 +8,7 @@ class Recipe:
     """Settings of one fine-tuning.
 
     Attributes:
-        n_frozen: lower layers left as they are, embeddings too.
+        n_frozen: lower layers left as they are; embeddings always are.
         layers: layers whose outputs are averaged for the score, all above `n_frozen`; the highest is the last computed.
         epochs: passes over the training rows that the learning rate's decay is planned for.
         patience: epochs without a lesser held-out error after which a fit stops.
@@ -49,12 +49,10 @@ class Recipe:
             raise ValueError(f"layers {self.layers} must all lie above the {self.n_frozen} frozen ones")
 
 
-def default_layers(n_layers: int) -> tuple[int, tuple[int, ...]]:
-    """How many lower layers to freeze, and which above them to tune and average.
+def default_layers(n_layers: int) -> tuple[int, ...]:
+    """Which layers to average, of an encoder that has so many: the lower third and the highest sixth are left out.
 
-    A third stays frozen and the highest sixth is left out: ease of reading is easiest to read off the middle layers,
-    and what is not computed costs nothing.
+    Ease of reading is easiest to read off the middle layers, and what lies above them is never computed.
     """
-    frozen = round(n_layers / 3)
-    highest = max(frozen + 1, round(n_layers * 5 / 6))
-    return frozen, tuple(range(frozen + 1, highest + 1))
+    lowest = round(n_layers / 3) + 1
+    return tuple(range(lowest, max(lowest, round(n_layers * 5 / 6)) + 1))

@@ -49,7 +49,7 @@ class RunFolder:
         """Keep the epoch's held-out predictions, and write the log anew."""
         _write_whole(self._history(epoch.fit), json.dumps([*map(asdict, self.epochs(epoch.fit)), asdict(epoch)]))
         np.save(self.path / f"{epoch.fit}-epoch-{epoch.epoch}.npy", predictions)
-        self._write_log()
+        self.write_log(epoch.fit)
 
     def forget_after(self, fit: str, epoch: int) -> None:
         """Drop epochs later than the fit's checkpoint, which are gone through again."""
@@ -71,14 +71,17 @@ class RunFolder:
         fits = sorted(path.stem for path in self.path.glob("*.json") if path.stem != "settings")
         return [epoch for fit in fits for epoch in self.epochs(fit)]
 
+    def write_log(self, writer: str) -> None:
+        """Write `log.csv` anew; fits that run at once each write under a name of their own before they replace it."""
+        unfinished = self.path / f"log-{writer}.unfinished"
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
+            lines = csv.DictWriter(file, Epoch.__annotations__)
+            lines.writeheader()
+            lines.writerows(map(asdict, self.log()))
+        unfinished.replace(self.path / "log.csv")
+
     def _history(self, fit: str) -> Path:
         return self.path / f"{fit}.json"
-
-    def _write_log(self) -> None:
-        with (self.path / "log.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, Epoch.__annotations__)
-            writer.writeheader()
-            writer.writerows(map(asdict, self.log()))
 
     def _check(self, found: Mapping[str, object], wanted: Mapping[str, object]) -> None:
         wanted = json.loads(json.dumps(wanted))

@@ -21,14 +21,15 @@ from training.changes import pack
 from training.compute import Compute
 from training.corpus import Corpus
 from training.cross_validation import N_FOLDS, Predictions, best_epoch, best_weight, folds, out_of_fold_forest
-from training.fine_tuning import FineTuning
-from training.fit import Progress, fit
+from training.fine_tuning import saved_weights
+from training.fit import Progress
+from training.fits import Plan, run_fits
 from training.forest import fit_forest, forest_device
 from training.halves import with_halves
-from training.lower_states import LowerStates, compute_lower_states
+from training.lower_states import compute_lower_states
 from training.recipe import Recipe
 from training.run_folder import RunFolder
-from training.teacher import teach
+from training.task import Task
 
 FINAL = "all-rows"
 
@@ -42,29 +43,6 @@ class Trained:
     epochs: int
 
 
-@dataclass(frozen=True)
-class Task:
-    """What every fit of a run shares; with a teacher, `states` go on with the first and then the second halves."""
-
-    corpus: Corpus
-    base: BaseEncoder
-    encoder: PooledEncoder
-    states: LowerStates
-    teacher: NDArray[np.float32] | None
-    recipe: Recipe
-    compute: Compute
-    seed: int
-
-    def start(self, rows: NDArray[np.int64]) -> FineTuning:
-        """A fit of these excerpts before its first epoch."""
-        targets, urls, n_texts = self.corpus.targets, self.corpus.urls, len(self.corpus.texts)
-        if self.teacher is not None:
-            means = np.hstack([self.teacher, self.states.means])
-            targets = teach(means, targets, urls, rows, self.recipe, self.seed)
-            rows = np.concatenate([rows, rows + n_texts, rows + 2 * n_texts])
-        return FineTuning(self.encoder, self.states, rows, targets, self.recipe, self.compute, self.seed)
-
-
 def train(
     corpus: Corpus,
     base: BaseEncoder,
@@ -75,6 +53,7 @@ def train(
     compute: Compute,
     progress: Progress,
     seed: int = 0,
+    jobs: int = 1,
 ) -> Trained:
     """Cross-validate by url, then fit on all rows.
 
@@ -89,6 +68,7 @@ def train(
         compute: where to compute.
         progress: how to show what is being done.
         seed: of the folds, the order of the rows and the forest.
+        jobs: fits of the cross-validation to run at once, each in a process of its own.
     """
     # Faster to go back through than PyTorch's own attention: 0.52 against 0.64 s a batch on two cores.
     base.bert.set_attn_implementation("eager")
@@ -97,12 +77,12 @@ def train(
     with progress("encoding", len(texts)) as advance:
         states = compute_lower_states(encoder, recipe.n_frozen, base.tokenizer, texts, compute, advance)
     task = Task(corpus, base, encoder, states, teacher, recipe, compute, seed)
-    bert, epochs, tuned = _cross_validate(task, run, progress)
+    bert, epochs, fits = _cross_validate(task, run, progress, jobs)
     with progress("cross-validating the forest", len(corpus.texts)) as advance:
         out_of_fold = Predictions(bert, out_of_fold_forest(corpus, seed, advance, forest_device(compute.device.type)))
-    tuning = task.start(np.arange(len(corpus.texts)))
-    fit(FINAL, tuning, np.arange(0), corpus.targets, epochs, run, progress)
-    bundle = _bundle(task, mean_weights([*tuned, tuning.tuned()]), out_of_fold)
+    final = Plan(FINAL, np.arange(len(corpus.texts)), np.arange(0), epochs)
+    run_fits(task, [final], run, progress, jobs)
+    bundle = _bundle(task, mean_weights([saved_weights(run.checkpoint(name)) for name in (*fits, FINAL)]), out_of_fold)
     return Trained(_with_reference_scores(bundle, base, reference_texts), out_of_fold, epochs)
 
 
@@ -115,21 +95,21 @@ def mean_weights(fits: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _cross_validate(
-    task: Task, run: RunFolder, progress: Progress
-) -> tuple[NDArray[np.float64], int, list[dict[str, Tensor]]]:
-    """Scores [N] of every row by a fit without its url, the number of epochs after which, and those fits' weights."""
-    targets = task.corpus.targets
-    scores = np.empty((task.recipe.epochs + 1, len(targets)))
-    fits = []
-    for number, (rows, held_out) in enumerate(folds(task.corpus, task.seed), start=1):
-        name = f"fold-{number}-of-{N_FOLDS}"
-        tuning = task.start(rows)
-        fit(name, tuning, held_out, targets, task.recipe.epochs, run, progress)
+    task: Task, run: RunFolder, progress: Progress, jobs: int
+) -> tuple[NDArray[np.float64], int, list[str]]:
+    """Scores [N] of every row by a fit without its url, after how many epochs, and the fits that ran as many."""
+    plans = [
+        Plan(f"fold-{number}-of-{N_FOLDS}", rows, held_out, task.recipe.epochs)
+        for number, (rows, held_out) in enumerate(folds(task.corpus, task.seed), start=1)
+    ]
+    run_fits(task, plans, run, progress, jobs)
+    scores = np.empty((task.recipe.epochs + 1, len(task.corpus.targets)))
+    last = {plan.name: run.epochs(plan.name)[-1].epoch for plan in plans}
+    for plan in plans:
         for epoch in range(len(scores)):
-            scores[epoch, held_out] = run.predictions(name, min(epoch, tuning.epoch))
-        fits.append((tuning.epoch, tuning.tuned()))
-    epochs = best_epoch(scores, targets)
-    return scores[epochs], epochs, [weights for epoch, weights in fits if epoch == epochs]
+            scores[epoch, plan.held_out] = run.predictions(plan.name, min(epoch, last[plan.name]))
+    epochs = best_epoch(scores, task.corpus.targets)
+    return scores[epochs], epochs, [name for name, epoch in last.items() if epoch == epochs]
 
 
 def _bundle(task: Task, tuned: Mapping[str, Tensor], out_of_fold: Predictions) -> Bundle:

@@ -42,8 +42,8 @@ Examples:
 )
 @click.option("--encoder", default=DEFAULT_ENCODER, show_default=True, help="Hub id or folder of an uncased BERT.")
 @click.option("--teacher", help="Hub id or folder of a larger encoder whose predictions are mixed into the targets.")
-@click.option("--layers", help="Layers to average, such as 3,4,5.  [default: those that are tuned]")
-@click.option("--frozen-layers", type=click.IntRange(0), help="Lower layers to leave as they are.  [default: a third]")
+@click.option("--layers", help="Layers to average, such as 3,4,5.  [default: the middle ones]")
+@click.option("--frozen-layers", type=click.IntRange(0), default=0, show_default=True, help="Lower layers to leave.")
 @click.option("--epochs", type=click.IntRange(0), default=Recipe.epochs, show_default=True)
 @click.option("--learning-rate", default=Recipe.learning_rate, show_default=True, help="Of the highest layer.")
 @click.option("--teacher-share", type=click.FloatRange(0, 1), default=Recipe.teacher_share, show_default=True)
@@ -62,6 +62,7 @@ Examples:
     show_default="the one that comes with the project",
     help="Where to write what was learned.",
 )
+@click.option("--jobs", type=click.IntRange(1), help="Fits to run at once.  [default: 2 on a CPU, 1 on a GPU]")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--data-licence",
@@ -73,27 +74,28 @@ def train(
     encoder: str,
     teacher: str | None,
     layers: str | None,
-    frozen_layers: int | None,
+    frozen_layers: int,
     epochs: int,
     learning_rate: float,
     teacher_share: float,
     device: str,
     run: Path,
     bundle: Path,
+    jobs: int | None,
     seed: int,
     data_licence: str,
 ) -> None:
-    """Fine-tune the encoder's upper layers and fit the forest, after a cross-validation by url.
+    """Fine-tune the encoder and fit the forest, after a cross-validation by url.
 
     Writes a bundle for `readability build`, with a model card that holds the figures. Stopped at any point, the same
     command goes on and loses at most one epoch.
     """
     with one_line(CorpusError, EncoderError, OSError, ValueError):
         corpus, compute, base = read_corpus(data), choose_compute(device), load_base_encoder(encoder)
-        frozen, pooled = default_layers(base.bert.config.num_hidden_layers)
+        chosen = map(int, layers.split(",")) if layers else default_layers(base.bert.config.num_hidden_layers)
         recipe = Recipe(
-            n_frozen=frozen if frozen_layers is None else frozen_layers,
-            layers=tuple(int(layer) for layer in layers.split(",")) if layers else pooled,
+            n_frozen=frozen_layers,
+            layers=tuple(chosen),
             epochs=epochs,
             learning_rate=learning_rate,
             teacher_share=teacher_share,
@@ -104,7 +106,9 @@ def train(
         if folder.resumed:
             console.print(f"Going on with the run in {run}.")
         means = _teacher_means(folder, judge, corpus, compute) if judge else None
-        trained = fit(corpus, base, recipe, means, list(sample_passages().values()), folder, compute, progress, seed)
+        at_once = jobs or (2 if compute.device.type == "cpu" else 1)
+        samples = list(sample_passages().values())
+        trained = fit(corpus, base, recipe, means, samples, folder, compute, progress, seed, at_once)
         trained.bundle.save(bundle)
         plot_curves(folder.log(), run / "curves.svg")
         with console.status("measuring …"):

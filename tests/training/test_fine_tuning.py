@@ -72,7 +72,7 @@ def test_the_pretrained_encoder_is_left_as_it_is(start, pretrained):
 def test_only_the_upper_layers_and_the_linear_layer_are_tuned(start, pretrained):
     tuning = start()
     upper = [name for name, _ in pretrained.named_parameters() if name.startswith(("layers.1.", "layers.2.", "head."))]
-    assert sorted(tuning.tuned()) == sorted(upper)
+    assert sorted(tuning.average) == sorted(upper)
     before = {name: value.clone() for name, value in tuning.encoder.state_dict().items()}
     after = run(tuning).encoder.state_dict()
     assert {name for name, value in after.items() if not torch.equal(value, before[name])} == set(upper)
@@ -98,7 +98,7 @@ def test_targets_of_other_rows_are_never_read(pretrained, states, corpus, recipe
     one, other = (
         run(FineTuning(pretrained, states, ROWS, targets, recipe, exact, 5)) for targets in (corpus.targets, hidden)
     )
-    assert_same(one.tuned(), other.tuned())
+    assert_same(one.average, other.average)
 
 
 def test_the_error_falls_and_what_is_learned_carries_over_to_rows_not_seen(pretrained, states, recipe, exact, easy):
@@ -128,8 +128,8 @@ def test_scores_that_are_right_already_do_no_harm(pretrained, states, recipe, ex
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(start):
     first, again, other = (run(start(seed)) for seed in (1, 1, 2))
-    assert_same(first.tuned(), again.tuned())
-    assert not torch.equal(first.tuned()["head.weight"], other.tuned()["head.weight"])
+    assert_same(first.average, again.average)
+    assert not torch.equal(first.average["head.weight"], other.average["head.weight"])
 
 
 @pytest.mark.parametrize("stopped_after", [0, 1, 2])
@@ -142,7 +142,7 @@ def test_restored_it_goes_on_as_if_it_had_never_stopped(start, tmp_path, stopped
     np.testing.assert_array_equal(resumed.predict(OTHERS), stopped.predict(OTHERS))
     resumed, never_stopped = run(resumed, 3 - stopped_after), run(start(epochs=3), 3)
     assert resumed.epoch == never_stopped.epoch == 3
-    assert_same(resumed.tuned(), never_stopped.tuned())
+    assert_same(resumed.average, never_stopped.average)
     assert_same(dict(resumed.weights), dict(never_stopped.weights))
     np.testing.assert_array_equal(resumed.predict(OTHERS), never_stopped.predict(OTHERS))
 
@@ -174,7 +174,7 @@ def test_predicting_between_epochs_does_not_disturb_the_fit(start):
         asked.run_epoch(lambda more: None)
         unasked.run_epoch(lambda more: None)
         asked.predict(ROWS)
-    assert_same(asked.tuned(), unasked.tuned())
+    assert_same(asked.average, unasked.average)
 
 
 def test_predictions_stand_in_the_order_asked_for_and_do_not_depend_on_their_neighbours(start):
@@ -199,8 +199,8 @@ def test_every_row_is_gone_through_once_an_epoch_in_another_order_each_time(star
 
 
 def test_rows_of_a_batch_are_of_similar_length(start, states):
-    spans = [np.ptp(states.lengths()[batch]) for batch in start(batch=4)._batches()]
-    assert np.mean(spans) < 0.25 * np.ptp(states.lengths()[ROWS])
+    spans = [np.ptp(states.lengths[batch]) for batch in start(batch=4)._batches()]
+    assert np.mean(spans) < 0.25 * np.ptp(states.lengths[ROWS])
 
 
 def test_all_rows_are_announced(start):
@@ -259,7 +259,7 @@ def test_gradients_are_clipped_to_the_length_allowed(start):
 
 def test_what_predicts_is_the_running_average_of_the_weights(start):
     at_once, slowly = run(start(averaging=0.0)), run(start(averaging=0.999))
-    assert_same({name: weight.detach() for name, weight in at_once.weights.items()}, at_once.tuned())
+    assert_same({name: weight.detach() for name, weight in at_once.weights.items()}, at_once.average)
     assert_same(dict(at_once.weights), dict(slowly.weights))
     assert (at_once.predict(OTHERS) != slowly.predict(OTHERS)).all()
 
@@ -267,7 +267,7 @@ def test_what_predicts_is_the_running_average_of_the_weights(start):
 def test_the_tuned_weights_score_as_it_predicts(start, pretrained, states, exact):
     tuning = run(start())
     encoder = exact.shadow(pretrained)
-    encoder.load_state_dict(tuning.tuned(), strict=False)
+    encoder.load_state_dict(tuning.average, strict=False)
     with torch.inference_mode():
         scores = encoder.head(encoder.pool(*states.batch(OTHERS, exact), computed=1))[:, 0]
     np.testing.assert_allclose(tuning.predict(OTHERS), scores.numpy(), atol=1e-5)
@@ -283,10 +283,10 @@ class TestInBf16:
     def test_weights_are_kept_in_fp32_so_that_small_steps_are_not_lost(self, tuning, pretrained):
         before = tuning.predict(ROWS)
         run(tuning)
-        assert {value.dtype for value in tuning.tuned().values()} == {torch.float32}
+        assert {value.dtype for value in tuning.average.values()} == {torch.float32}
         assert {value.dtype for value in tuning.encoder.layers.state_dict().values()} == {torch.bfloat16}
         name = "layers.2.output.dense.weight"
-        steps = (tuning.tuned()[name] - pretrained.state_dict()[name]).abs()
+        steps = (tuning.average[name] - pretrained.state_dict()[name]).abs()
         assert (steps > 0).all()
         assert (tuning.predict(ROWS) != before).all()
 

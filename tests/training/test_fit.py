@@ -86,8 +86,8 @@ def assert_same_outcome(one: tuple[RunFolder, FineTuning], other: tuple[RunFolde
     for epoch in range(EPOCHS + 1):
         predictions = (run.predictions("fold-1-of-1", epoch) for run, _ in (one, other))
         np.testing.assert_array_equal(*predictions)
-    for name, weight in one[1].tuned().items():
-        assert torch.equal(weight, other[1].tuned()[name]), name
+    for name, weight in one[1].average.items():
+        assert torch.equal(weight, other[1].average[name]), name
 
 
 @pytest.fixture(scope="module")

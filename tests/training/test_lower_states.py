@@ -53,7 +53,7 @@ def test_the_means_are_what_the_encoder_itself_pools(states, tiny, pretrained, t
 
 def test_lengths_are_the_tokens_of_each_text_special_ones_included(states, tiny, texts):
     lengths = [len(tiny.tokenizer.encode(text).ids) for text in texts]
-    assert states.lengths().tolist() == lengths
+    assert states.lengths.tolist() == lengths
     assert len(set(lengths)) > 10
     assert max(lengths) == 64
 
@@ -61,7 +61,7 @@ def test_lengths_are_the_tokens_of_each_text_special_ones_included(states, tiny,
 def test_a_batch_is_padded_to_its_longest_row_and_masks_the_rest(states, exact):
     rows = np.array([5, 0, 17, 5])
     hidden, mask = states.batch(rows, exact)
-    lengths = states.lengths()[rows]
+    lengths = states.lengths[rows]
     assert hidden.shape == (4, lengths.max(), 16)
     assert mask.dtype == torch.int64
     assert mask.sum(1).tolist() == lengths.tolist()
@@ -101,6 +101,6 @@ def test_all_texts_are_announced(pretrained, tiny, texts, exact):
 
 def test_no_texts_give_no_rows(pretrained, tiny, exact):
     states = compute_lower_states(pretrained, 1, tiny.tokenizer, [], exact, lambda more: None)
-    assert states.rows == []
+    assert states.rows == ()
     assert states.means.shape == (0, 32)
-    assert len(states.lengths()) == 0
+    assert len(states.lengths) == 0

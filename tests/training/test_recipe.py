@@ -6,26 +6,26 @@ from training.recipe import Recipe, default_layers
 
 
 @pytest.mark.parametrize(
-    ("n_layers", "frozen", "tuned"),
+    ("n_layers", "averaged"),
     [
-        (1, 0, (1,)),
-        (2, 1, (2,)),
-        (3, 1, (2,)),
-        (6, 2, (3, 4, 5)),
-        (12, 4, (5, 6, 7, 8, 9, 10)),
-        (24, 8, tuple(range(9, 21))),
+        (1, (1,)),
+        (2, (2,)),
+        (3, (2,)),
+        (6, (3, 4, 5)),
+        (12, (5, 6, 7, 8, 9, 10)),
+        (24, tuple(range(9, 21))),
     ],
 )
-def test_a_third_is_frozen_and_the_highest_sixth_left_out(n_layers, frozen, tuned):
-    assert default_layers(n_layers) == (frozen, tuned)
+def test_the_lower_third_and_the_highest_sixth_are_not_averaged(n_layers, averaged):
+    assert default_layers(n_layers) == averaged
 
 
 @given(st.integers(1, 200))
-def test_any_encoder_has_layers_to_tune_right_above_the_frozen_ones(n_layers):
-    frozen, tuned = default_layers(n_layers)
-    assert tuned == tuple(range(frozen + 1, max(tuned) + 1))
-    assert max(tuned) <= n_layers
-    assert Recipe(frozen, tuned).layers == tuned
+def test_any_encoder_has_layers_to_average_one_next_to_the_other(n_layers):
+    averaged = default_layers(n_layers)
+    assert averaged == tuple(range(averaged[0], averaged[-1] + 1))
+    assert 1 <= averaged[0] <= averaged[-1] <= n_layers
+    assert Recipe(0, averaged).layers == averaged
 
 
 @pytest.mark.parametrize(("n_frozen", "layers"), [(0, ()), (1, (1,)), (2, (4, 2)), (0, (0, 1)), (3, (1, 2))])
