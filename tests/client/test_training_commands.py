@@ -25,7 +25,7 @@ from training.fine_tuning import FineTuning
 ROOT = Path(__file__).parents[2]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 METRICS = ("rmse", "pearson", "spearman")
-SETTINGS = ("--layers", "2,1", "--frozen-layers", "0", "--epochs", "1")
+SETTINGS = ("--layers", "2,1", "--epochs", "1", "--jobs", "1")
 
 
 def invoke(*arguments: str | Path) -> Result:
