@@ -223,7 +223,7 @@ def test_a_corpus_that_is_none_is_one_line_and_no_traceback(tmp_path, command, c
     ("option", "message"),
     [
         (("--layers", "1,two"), "'two'"),
-        (("--layers", "2,3"), "layers (2, 3) must all lie above the 2 frozen ones"),
+        (("--layers", "0,3"), "layers (0, 3) must all lie above the 0 frozen ones"),
         (("--layers", "3,4", "--frozen-layers", "3"), "must all lie above the 3 frozen ones"),
         (("--frozen-layers", "6"), "must all lie above the 6 frozen ones"),
         (("--device", "cuda"), "no CUDA device is seen by PyTorch"),
