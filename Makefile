@@ -8,7 +8,7 @@ ifeq ($(shell which nvidia-smi 2>/dev/null),)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
-.PHONY: demo test lint serve bench build lock clean help
+.PHONY: demo test lint serve compare bench build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ lint: .venv/.installed  ## ruff and mypy
 
 serve: $(ARTEFACTS)  ## serve in the foreground until Ctrl-C
 	$(BIN)/readability serve
+
+compare: $(ARTEFACTS)  ## both pipelines under the same load, two minutes, with a report
+	$(BIN)/readability compare --html build/compare.html --json build/compare.json
 
 bench: $(ARTEFACTS)  ## what orchestration adds
 	$(BIN)/readability bench

@@ -14,6 +14,8 @@ COMMANDS: Mapping[str, str] = {
     "build": "Build model.pt and checkpoint.tl into the repository.",
     "train": "Train a bundle on scored excerpts.",
     "evaluate": "Measure the error of encoder, forest and blend.",
+    "compare": "Compare two pipelines, or any two models, under the same load.",
+    "placements": "Measure pipelines by placement and batch size.",
     "bench": "Measure what orchestration adds.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }

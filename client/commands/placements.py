@@ -1,0 +1,157 @@
+"""`readability placements`."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from tritonclient.grpc.aio import InferenceServerClient
+
+from client.commands.failures import one_line
+from client.commands.options import model_repository_option
+from client.commands.starting import starting
+from client.comparison import charts, environment
+from client.comparison.arm import HYBRID, parse_arm
+from client.comparison.callers import make_caller
+from client.comparison.page import PAGES
+from client.comparison.placements import BATCH_SIZES, AtBatchSize, as_rows, measure
+from client.comparison.workload import Workload, of_texts
+from client.display import console, progress
+from client.errors import ReadabilityError
+from client.protocol import Address
+from client.samples import sample_passages
+from client.served_model import ServedModel
+from serving.errors import PlacementError, ServingError
+from serving.placement import Placement, placement_environment
+from serving.server import Options
+from stages.tokens import load_tokenizer
+
+PIPELINES = ("ensemble_all", "bls_pipeline", HYBRID)
+Figures = dict[str, list[AtBatchSize]]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  readability placements
+  readability placements --largest 64 --rounds 5 --html placements.html --json placements.json"""
+)
+@click.option(
+    "--largest",
+    type=click.Choice([str(size) for size in BATCH_SIZES]),
+    default=str(BATCH_SIZES[-1]),
+    show_default=True,
+    help="Largest batch size.",
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="Of a round, at least.")
+@click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Requests in flight.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Where to write a report.")
+@click.option("--json", "record_file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write figures.")
+@model_repository_option
+def placements(
+    largest: str,
+    rounds: int,
+    seconds: float,
+    concurrency: int,
+    html: Path | None,
+    record_file: Path | None,
+    model_repository: Path,
+) -> None:
+    """Measure every pipeline in every placement, at batch sizes 1, 2, 4 … 512, on the sample passages.
+
+    All on the CPU, hybrid (stages at the client, models in the server) and all on the GPU; a placement that this
+    machine cannot run is shown as not run, with the reason.
+    """
+    repository = model_repository.resolve()
+    sizes = [size for size in BATCH_SIZES if size <= int(largest)]
+    figures: Figures = {}
+    missing: dict[str, str] = {}
+    with one_line(ServingError, ReadabilityError, RuntimeError, TimeoutError, OSError, ValueError):
+        workloads: dict[int, Workload] = {}
+        about: dict[str, Any] = {}
+        for placement in (Placement.CPU, Placement.GPU):
+            try:
+                placement_environment(placement)
+            except PlacementError:
+                missing |= {_name(placement, pipeline): "no NVIDIA GPU or no driver here" for pipeline in PIPELINES}
+                continue
+            with starting(Options(repository, placement)) as server:
+                measuring = _measure(server.grpc_url, repository, sizes, placement, (rounds, seconds, concurrency))
+                found, workloads, about = asyncio.run(measuring)
+                figures |= found
+    lines = [environment.one_line(about), workloads[1].about()]
+    _show(figures, missing, lines)
+    if record_file:
+        told = {name: [asdict(each) for each in rows] for name, rows in figures.items()}
+        record = {"figures": told, "not_run": missing, "concurrency": concurrency, "environment": about}
+        record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    if html:
+        html.write_text(_page(figures, missing, lines, about, concurrency), encoding="utf-8")
+        console.print(f"Report: {html}")
+
+
+async def _measure(
+    url: str, repository: Path, sizes: list[int], placement: Placement, how: tuple[int, float, int]
+) -> tuple[Figures, dict[int, Workload], dict[str, Any]]:
+    rounds, seconds, concurrency = how
+    arms = [parse_arm(name) for name in PIPELINES]
+    async with InferenceServerClient(Address.parse(url).location) as client:
+        about = await environment.describe_environment(client, url, arms)
+        weight = ServedModel.of(await client.get_model_config("ensemble_all", as_json=True)).bert_weight
+        tokenizer = load_tokenizer(repository / "preprocess" / "1" / "tokenizer.json")
+        texts = list(sample_passages().values())
+        workloads = {size: of_texts(texts, size, weight or 0.5, tokenizer, "the sample passages") for size in sizes}
+        callers = {
+            _name(placement, arm.model): {
+                size: make_caller(arm, workload, client, repository) for size, workload in workloads.items()
+            }
+            for arm in arms
+        }
+        with progress(f"{placement.value}, batch sizes 1 to {sizes[-1]}", rounds * len(arms) * len(sizes)) as advance:
+            found = await measure(
+                callers, lambda size: len(workloads[size].requests), rounds, seconds, concurrency, advance
+            )
+    return found, workloads, about
+
+
+def _name(placement: Placement, pipeline: str) -> str:
+    device = placement.value.upper()
+    return f"hybrid, models on {device}" if pipeline == HYBRID else f"{pipeline}, all on {device}"
+
+
+def _show(figures: Figures, missing: Mapping[str, str], about: list[str]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for name in figures:
+        table.add_column(name.replace(", ", ",\n"), justify="right")
+    for row in as_rows(figures):
+        table.add_row(*row)
+    out = Console(highlight=False)
+    for line in about:
+        out.print(line)
+    out.print(table)
+    for name, reason in missing.items():
+        out.print(f"not run: {name}: {reason}")
+
+
+def _page(
+    figures: Figures, missing: Mapping[str, str], about: list[str], described: Mapping[str, Any], concurrency: int
+) -> str:
+    series = [(name, [at.batch for at in rows], [at.per_second for at in rows]) for name, rows in figures.items()]
+    return PAGES.get_template("placements.html.j2").render(
+        title="Pipelines by placement and batch size",
+        about=about,
+        concurrency=f"{concurrency} request{'s' if concurrency > 1 else ''} in flight",
+        chart=charts.lines(series, "texts a request", "texts a second"),
+        names=list(figures),
+        rows=as_rows(figures),
+        missing=list(missing.items()),
+        environment=environment.to_json(described),
+    )

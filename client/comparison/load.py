@@ -1,0 +1,150 @@
+"""Put load on one arm: a closed loop at a concurrency, or an open loop at a rate, arrivals being a Poisson process."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MOST_IN_FLIGHT = 512
+"""Open loop: a request that comes due while so many wait for answers is not sent, but counted."""
+
+
+@dataclass(frozen=True)
+class Closed:
+    """So many callers, each of which sends its next request when it has the answer to the last."""
+
+    concurrency: int
+
+    def __str__(self) -> str:
+        return f"closed loop, concurrency {self.concurrency}"
+
+
+@dataclass(frozen=True)
+class Open:
+    """Requests come due at random times, so many a second on average, whether or not earlier ones are answered."""
+
+    rate: float
+
+    def __str__(self) -> str:
+        return f"open loop, {self.rate:.3g} requests a second"
+
+
+Load = Closed | Open
+
+
+class Sample(NamedTuple):
+    """One request; times are seconds since the block began.
+
+    Attributes:
+        request: its number in the workload.
+        due: when it was to be sent; in a closed loop, when it was sent.
+        sent: when it was sent.
+        done: when its answer was there, or its error.
+        error: what went wrong, None if nothing.
+    """
+
+    request: int
+    due: float
+    sent: float
+    done: float
+    error: str | None = None
+
+    @property
+    def latency(self) -> float:
+        """Seconds from when the request was due: a server that stalls is not flattered by requests held back."""
+        return self.done - self.due
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one arm did in one block.
+
+    Attributes:
+        samples: requests that were sent, in the order in which they came due.
+        unsent: requests that came due while too many were in flight.
+        seconds: how long the block took, to the last answer.
+        client_seconds: processor time that this process spent meanwhile.
+    """
+
+    samples: Sequence[Sample]
+    unsent: int
+    seconds: float
+    client_seconds: float
+
+    @property
+    def throughput(self) -> float:
+        """Answered requests a second."""
+        return sum(sample.error is None for sample in self.samples) / self.seconds
+
+
+Send = Callable[[int], Awaitable[Any]]
+
+
+async def run_closed(send: Send, requests: Sequence[int], concurrency: int) -> Block:
+    """Send these requests, `concurrency` at a time."""
+    clock, samples = _Clock(), list[tuple[int, Sample]]()
+    queue = iter(enumerate(requests))
+
+    async def caller() -> None:
+        for order, request in queue:
+            samples.append((order, await _sample(send, request, clock(), clock)))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(concurrency, len(requests))):
+            group.create_task(caller())
+    return clock.block([sample for _, sample in sorted(samples)], 0)
+
+
+async def run_open(send: Send, schedule: Sequence[tuple[float, int]], most_in_flight: int = MOST_IN_FLIGHT) -> Block:
+    """Send each request when it is due; `schedule` has seconds since the beginning, rising, and request numbers."""
+    clock, sent, unsent = _Clock(), list[asyncio.Task[Sample]](), 0
+    flying = set[asyncio.Task[Sample]]()
+    try:
+        for due, request in schedule:
+            await asyncio.sleep(max(0.0, due - clock()))
+            if len(flying) >= most_in_flight:
+                unsent += 1
+                continue
+            task = asyncio.create_task(_sample(send, request, due, clock))
+            flying.add(task)
+            task.add_done_callback(flying.discard)
+            sent.append(task)
+        samples = await asyncio.gather(*sent)
+    finally:
+        for task in flying:
+            task.cancel()
+    return clock.block(samples, unsent)
+
+
+def poisson_schedule(rate: float, seconds: float, requests: Iterator[int], seed: int) -> list[tuple[float, int]]:
+    """Arrivals of a Poisson process of `rate` a second within `seconds`, each with the next request."""
+    rng = np.random.default_rng(seed)
+    gaps = rng.exponential(1 / rate, size=max(16, int(rate * seconds * 3) + 16))
+    due = np.cumsum(gaps)
+    return [(float(at), next(requests)) for at in due[due < seconds]]
+
+
+class _Clock:
+    """Seconds, and processor time of this process, since it was made."""
+
+    def __init__(self) -> None:
+        self._start, self._client_start = time.perf_counter(), time.process_time()
+
+    def __call__(self) -> float:
+        return time.perf_counter() - self._start
+
+    def block(self, samples: Sequence[Sample], unsent: int) -> Block:
+        return Block(samples, unsent, self(), time.process_time() - self._client_start)
+
+
+async def _sample(send: Send, request: int, due: float, clock: _Clock) -> Sample:
+    sent = clock()
+    error = None
+    try:
+        await send(request)
+    except Exception as problem:  # whatever a model or the network does is a result, to be reported
+        error = f"{type(problem).__name__}: {problem}"
+    return Sample(request, due, sent, clock(), error)

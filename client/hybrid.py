@@ -1,0 +1,71 @@
+"""The third pipeline: the client prepares and blends with the same stages, the server runs `bert-large` and `cuml`.
+
+It is the placement for a server whose GPU is for the models alone. The price is the tensors: ids and mask take 8 kB a
+row, where the pipelines in the server are sent the text.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput
+from tritonclient.grpc.aio import InferenceServerClient
+
+from stages.blend import blend, check_weights
+from stages.excerpts import decode
+from stages.features import FeatureSpec, extract
+from stages.tokens import load_tokenizer, tokenize
+
+
+class HybridPipeline:
+    """Scores as `ensemble_all` gives them, to 1e-5.
+
+    Args:
+        repository: the model repository that the server has, built; tokenizer and features are read from it.
+        client: a connection to the server.
+
+    Raises:
+        OSError, ValueError: if `preprocess` is not built.
+    """
+
+    def __init__(self, repository: Path, client: InferenceServerClient) -> None:
+        folder = repository / "preprocess" / "1"
+        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
+        self._spec = FeatureSpec.load(folder / "features.json")
+        self._client = client
+
+    async def score(
+        self, excerpts: NDArray[Any], weights: NDArray[np.float32], timeout_s: float | None = None
+    ) -> NDArray[np.float32]:
+        """Blended scores, FP32 [B, 1].
+
+        Args:
+            excerpts: object array [B, 1] of UTF-8 bytes.
+            weights: FP32 [B, 1], the share of `bert-large` in each row's score.
+            timeout_s: how long the server may take.
+
+        Raises:
+            InvalidRowError: if a text or a weight is refused.
+            InferenceServerException: if a model does not answer.
+        """
+        texts = decode(excerpts.ravel())
+        check_weights(weights)
+        ids, mask = tokenize(texts, self._tokenizer)
+        bert, cuml = await asyncio.gather(
+            self._infer("bert-large", {"INPUT__0": ids, "INPUT__1": mask}, "OUTPUT__0", timeout_s),
+            self._infer("cuml", {"input__0": extract(texts, self._spec)}, "output__0", timeout_s),
+        )
+        return blend(weights, bert, cuml)
+
+    async def _infer(
+        self, model: str, arrays: dict[str, NDArray[Any]], output: str, timeout_s: float | None
+    ) -> NDArray[np.float32]:
+        inputs = []
+        for name, array in arrays.items():
+            tensor = InferInput(name, list(array.shape), "INT64" if array.dtype == np.int64 else "FP32")
+            tensor.set_data_from_numpy(array)
+            inputs.append(tensor)
+        answer = await self._client.infer(model, inputs, client_timeout=timeout_s)
+        return answer.as_numpy(output)

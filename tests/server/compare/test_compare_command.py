@@ -1,0 +1,137 @@
+"""`readability compare` and `readability placements`, as a person runs them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from serving.gpu import gpu_names
+from serving.server import Options, TritonServer, running
+
+READABILITY = [sys.executable, "-m", "client.cli"]
+
+
+def start(*arguments: str | Path) -> subprocess.Popen:
+    command = [*READABILITY, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    process = start(*arguments)
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def short(server: TritonServer) -> tuple[str, ...]:
+    return ("--url", server.grpc_url, "--seconds", "3", "--warm-up", "1", "--concurrency", "1", "--rate", "none")
+
+
+@pytest.mark.parametrize("other", ["bls_pipeline", "hybrid"])
+def test_pipelines_give_the_same_answers_and_a_report(server, tmp_path, other):
+    html, record = tmp_path / "report.html", tmp_path / "record.json"
+    code, out, err = run("compare", "ensemble_all", other, *short(server), "--html", html, "--json", record)
+    assert code == 0, err
+    assert "Both give the same answers to 10 requests" in out
+    assert "216 tokens a request (156 to 275)" in out
+    assert "bert-large" in out
+    assert html.read_text().startswith("<!doctype html>")
+    told = json.loads(record.read_text())
+    assert told["summary"]["same_answers"] is True
+    assert set(told["environment"]["models"]) >= {"ensemble_all", "bls_pipeline", "bert-large", "cuml"}
+    assert told["environment"]["packages"]["tritonclient"]
+
+
+def test_an_a_a_comparison_has_two_labels(sleeping):
+    code, out, err = run("compare", "--aa", "constant_20", *short(sleeping))
+    assert code == 0, err
+    assert "A: constant_20 (A)\nB: constant_20 (B)" in out
+
+
+def test_other_answers_end_with_an_exit_code(sleeping):
+    code, out, _ = run("compare", "constant_20", "wrong", *short(sleeping))
+    assert code == 1
+    assert "WRONG" in out
+
+
+def test_requests_of_ones_own_are_sent(sleeping, tmp_path):
+    (tmp_path / "data.json").write_text(json.dumps({"data": [{"excerpt": ["a"], "BERT_WEIGHT": [0.5]}]}))
+    code, out, err = run("compare", "constant_20", "single", *short(sleeping), "--input-data", tmp_path / "data.json")
+    assert code == 0, err
+    assert "1 requests, data.json" in out
+
+
+def test_lengths_can_be_drawn(server):
+    code, out, err = run("compare", "--words", "constant:40", "--batch", "2", *short(server))
+    assert code == 0, err
+    assert "50 requests, constant:40 words" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("nothing", "single"), 4, "nothing"),
+        (("--aa", "a", "b"), 1, "name one"),
+        (("?a=1", "single"), 1, "names no model"),
+        (("single", "wrong", "--words", "gamma:1"), 1, "no distribution"),
+        (("single", "wrong", "--words", "constant:1", "--texts", __file__), 1, "exclude one another"),
+        (("single", "wrong", "--url", "http://localhost:1"), 1, "not a gRPC address"),
+        (("single", "wrong", "--url", "grpc://127.0.0.1:1"), 3, "no server"),
+        (("single", "wrong", "--rate", "fast"), 2, "neither a rate"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(sleeping, arguments, code, told):
+    found, out, err = run("compare", "--url", sleeping.grpc_url, "--seconds", "1", *arguments)
+    assert (found, out) == (code, "")
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path):
+    html = tmp_path / "report.html"
+    process = start("compare", "single", "constant_20", *short(sleeping), "--seconds", "600", "--html", html)
+    for line in process.stderr:
+        if line.startswith("closed loop"):
+            break
+    time.sleep(12)  # some blocks
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "! Incomplete: stopped by its user." in out
+    assert "Incomplete" in html.read_text()
+    assert "Traceback" not in err
+
+
+def test_a_server_that_dies_is_reported_with_what_there_was(sleepers):
+    with running(Options(sleepers)) as server:
+        process = start("compare", "single", "constant_20", *short(server), "--seconds", "600")
+        for line in process.stderr:
+            if line.startswith("closed loop"):
+                break
+        time.sleep(3)
+        server.process.kill()
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "! Incomplete: the server" in out
+    assert "Traceback" not in err
+
+
+def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
+    html, record = tmp_path / "p.html", tmp_path / "p.json"
+    small = ("--largest", "4", "--rounds", "1", "--seconds", "0")
+    code, out, err = run("placements", *small, "--html", html, "--json", record)
+    assert code == 0, err
+    told = json.loads(record.read_text())
+    names = {"ensemble_all, all on CPU", "bls_pipeline, all on CPU", "hybrid, models on CPU"}
+    assert names <= set(told["figures"])
+    for rows in told["figures"].values():
+        assert [row["batch"] for row in rows] == [1, 2, 4]
+        assert all(row["per_second"] > 0 and row["latency_ms"] > 0 for row in rows)
+    if not gpu_names():
+        assert set(told["figures"]) == names
+        assert len(told["not_run"]) == 3
+        assert "not run: ensemble_all, all on GPU: no NVIDIA GPU or no driver here" in out
+        assert "all on GPU" in html.read_text()
