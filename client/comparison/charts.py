@@ -25,7 +25,7 @@ SHOWN_OF_LATENCIES = 99.5
 
 def distribution(labels: tuple[str, str], measured: Measured) -> str:
     """A histogram of latencies for each arm, over the same bins, with a line at each median."""
-    seconds = [latencies(blocks) * 1000 for blocks in measured.blocks]
+    seconds = [latencies(blocks) * 1000 for blocks in measured.answered()]
     together = np.concatenate(seconds)
     top = float(np.percentile(together, SHOWN_OF_LATENCIES))
     bins = np.histogram_bin_edges(together[together <= top], bins="fd")
@@ -43,7 +43,7 @@ def distribution(labels: tuple[str, str], measured: Measured) -> str:
 def over_time(labels: tuple[str, str], measured: Measured) -> str:
     """Median and 95th percentile of each block, in the order in which the blocks ran."""
     figure, axes = _figure()
-    for label, blocks, colour in zip(labels, measured.blocks, COLOURS, strict=True):
+    for label, blocks, colour in zip(labels, measured.answered(), COLOURS, strict=True):
         figures = np.array([np.percentile(latencies([block]), [50, 95]) for block in blocks]) * 1000
         numbers = range(1, len(blocks) + 1)
         axes.plot(numbers, figures[:, 0], color=colour, label=f"{label}, p50")

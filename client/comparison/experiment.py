@@ -76,6 +76,11 @@ class Measured:
     blocks: tuple[list[Block], list[Block]] = field(default_factory=lambda: ([], []))
     spent: tuple[list[Breakdown], list[Breakdown]] = field(default_factory=lambda: ([], []))
 
+    def answered(self) -> tuple[list[Block], list[Block]]:
+        """The pairs of blocks in which each arm answered a request at least; the others have no latency to compare."""
+        pairs = [pair for pair in zip(*self.blocks, strict=True) if all(len(latencies([block])) for block in pair)]
+        return [first for first, _ in pairs], [second for _, second in pairs]
+
 
 @dataclass
 class Outcome:

@@ -84,7 +84,7 @@ class Summary:
 
 def summarise(outcome: Outcome, tolerance: float) -> Summary:
     """Figures of every load that has enough blocks, and of the answers."""
-    told = [each for each in outcome.measured if _can_be_told(each)]
+    told = [each for each in outcome.measured if len(each.answered()[0]) >= FEWEST_FOR_INTERVALS]
     # Two sentences a load are drawn from these, each wrong with at most its share of 5 %.
     sure = 1 - 0.05 / max(1, 2 * len(told))
     loads = [_summarise(each, sure) for each in told]
@@ -92,15 +92,8 @@ def summarise(outcome: Outcome, tolerance: float) -> Summary:
     return Summary((one.label, other.label), loads, agreement(*outcome.answers, tolerance), outcome.incomplete)
 
 
-def _can_be_told(measured: Measured) -> bool:
-    """Enough blocks to resample, and an answer in each."""
-    return len(measured.blocks[0]) >= FEWEST_FOR_INTERVALS and all(
-        len(latencies([block])) for blocks in measured.blocks for block in blocks
-    )
-
-
 def _summarise(measured: Measured, sure: float) -> LoadSummary:
-    load, (first, second) = measured.load, measured.blocks
+    load, (first, second) = measured.load, measured.answered()
     percentiles = shown_percentiles(min(len(latencies(first)), len(latencies(second))))
     return LoadSummary(
         str(load),

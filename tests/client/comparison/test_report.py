@@ -77,6 +77,17 @@ def test_what_weakens_the_figures_is_said(make_outcome):
         assert part in told
 
 
+def test_a_block_without_an_answer_is_left_out_of_figures_but_its_errors_are_told(make_outcome):
+    outcome = make_outcome()
+    failed = Block([Sample(0, 0.0, 0.0, 0.02, "Busy: no")] * 5, 0, 0.1, 0.0)
+    for each in outcome.measured:
+        each.blocks[1][3] = failed
+    summary = summarise(outcome, 1e-5)
+    assert [load.blocks for load in summary.loads] == [11, 11, 11]
+    assert "5 of 225 requests failed: Busy: no" in "\n".join(cautions(summary))
+    assert as_html(outcome, summary, [], ENVIRONMENT)
+
+
 def test_too_few_blocks_are_not_told(make_outcome):
     summary = summarise(make_outcome(n_blocks=2), 1e-5)
     assert not summary.loads
