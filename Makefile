@@ -8,7 +8,7 @@ ifeq ($(shell which nvidia-smi 2>/dev/null),)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
-.PHONY: demo test lint serve compare bench build lock clean help
+.PHONY: demo test lint serve compare bench faults soak build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,12 @@ compare: $(ARTEFACTS)  ## both pipelines under the same load, two minutes, with 
 bench: $(ARTEFACTS)  ## what orchestration adds
 	$(BIN)/readability bench
 
+faults: $(ARTEFACTS)  ## break a server in every known way, and judge its answers
+	$(BIN)/readability faults
+
+soak: $(ARTEFACTS)  ## 50,000 requests, and what they leave behind
+	$(BIN)/readability soak
+
 build: .venv/.installed  ## build the artefacts anew
 	$(BIN)/readability build
 
@@ -56,5 +62,5 @@ lock:  ## resolve all versions anew into requirements.lock
 	build/lock/bin/pip freeze --all --exclude pip | sed 's/+cpu//' > requirements.lock
 
 clean:  ## remove what was installed and built
-	rm -rf .venv build *.egg-info model_repository/bert-large/1/model.pt model_repository/cuml/1/checkpoint.tl \
+	rm -rf .venv build *.egg-info model_repository/bert-large/1/model.pt model_repository/*/1/checkpoint.tl \
 		model_repository/preprocess/1/tokenizer.json model_repository/preprocess/1/features.json

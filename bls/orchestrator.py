@@ -1,69 +1,101 @@
-"""The imperative pipeline: a batch of requests in, a batch of answers out, one inner call a stage for all of them."""
+"""The imperative pipeline: requests in, as many answers out, and one inner call a stage for all that can share it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.stages import Scores, StageError, Stages, Tensor
+from bls.batch import Batch, Outcome
+from bls.policy import Choice, Parameter, PolicyError, choose
+from bls.stages import StageError, Stages
 from stages import excerpts as gate
-from stages.blend import blend, check_weights
+from stages.blend import check_weights
 from stages.errors import InvalidRowError
 
-Policy = Callable[[Stages, Tensor], Awaitable[Scores]]
-Answer = NDArray[np.float32] | InvalidRowError | StageError
+Answer = Outcome | InvalidRowError | PolicyError | StageError
 
 
-class Request(NamedTuple):
+@dataclass(frozen=True)
+class Request:
     """One client's request.
 
     Attributes:
         excerpts: object array [B, 1] of UTF-8 bytes.
         weights: FP32 [B, 1], the share of `bert-large` in each row's score.
+        parameters: which policy, and its settings.
+        waited_s: seconds since it arrived, at most.
     """
 
     excerpts: NDArray[Any]
     weights: NDArray[np.float32]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    waited_s: float = 0.0
 
 
-async def answer(requests: Sequence[Request], stages: Stages, policy: Policy) -> list[Answer]:
-    """Score every request, or say why not: its scores, FP32 [B, 1], or the error that is its own.
+async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[str, str]) -> list[Answer]:
+    """Score every request, or say why not, with the error that is its own.
 
-    Invalid requests are turned away before any call. The others share one call a stage; should that call fail, each is
-    tried on its own, so that no request fails for its neighbour's sake.
+    Invalid requests are turned away before any call. Of the others, those that ask for the same policy with the same
+    settings share one call a stage; should that fail, each is tried on its own, so that no request fails for its
+    neighbour's sake.
+
+    Args:
+        requests: the batch.
+        stages: the models to call.
+        defaults: the model's configuration parameters: the policy and its settings where a request does not say.
     """
     answers: dict[int, Answer] = {}
+    groups: dict[object, list[int]] = {}
+    choices: dict[int, Choice] = {}
     for number, request in enumerate(requests):
         try:
-            _check(request)
-        except InvalidRowError as error:
+            choices[number] = _check(request, defaults)
+        except (InvalidRowError, PolicyError) as error:
             answers[number] = error
-    valid = [number for number in range(len(requests)) if number not in answers]
-    answers |= zip(valid, await _score([requests[number] for number in valid], stages, policy), strict=True)
+        else:
+            choice = choices[number]
+            groups.setdefault(number if choice.policy.alone else choice, []).append(number)
+    scored = await asyncio.gather(
+        *(_score([requests[number] for number in group], choices[group[0]], stages) for group in groups.values())
+    )
+    for group, outcomes in zip(groups.values(), scored, strict=True):
+        answers |= zip(group, outcomes, strict=True)
     return [answers[number] for number in range(len(requests))]
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, defaults: Mapping[str, str]) -> Choice:
+    choice = choose(request.parameters, defaults)
     gate.decode(request.excerpts.ravel())
     check_weights(request.weights)
+    return choice
 
 
-async def _score(requests: Sequence[Request], stages: Stages, policy: Policy) -> list[Answer]:
-    if not requests:
-        return []
+async def _score(requests: Sequence[Request], choice: Choice, stages: Stages) -> list[Answer]:
     try:
-        scores = await policy(stages, np.concatenate([request.excerpts for request in requests]))
+        outcome = await choice.policy.run(stages, _joined(requests), **dict(choice.settings))
     except StageError as error:
         if len(requests) == 1:
             return [error]
-        alone = await asyncio.gather(*(_score([request], stages, policy) for request in requests))
+        alone = await asyncio.gather(*(_score([request], choice, stages) for request in requests))
         return [answer for answers in alone for answer in answers]
-    blended = blend(np.concatenate([request.weights for request in requests]), *map(_on_host, scores))
+    return list(_split(outcome, requests))
+
+
+def _joined(requests: Sequence[Request]) -> Batch:
+    if len(requests) == 1:
+        return Batch(requests[0].excerpts, requests[0].weights, requests[0].waited_s)
+    return Batch(
+        np.concatenate([request.excerpts for request in requests]),
+        np.concatenate([request.weights for request in requests]),
+        max(request.waited_s for request in requests),
+    )
+
+
+def _split(outcome: Outcome, requests: Sequence[Request]) -> Iterable[Outcome]:
+    if len(requests) == 1:
+        return [outcome]
     ends = np.cumsum([len(request.excerpts) for request in requests])
-    return np.split(blended, ends[:-1])
-
-
-def _on_host(scores: Tensor) -> NDArray[np.float32]:
-    return scores if isinstance(scores, np.ndarray) else scores.as_numpy()
+    return [outcome.rows(end - len(request.excerpts), end) for end, request in zip(ends, requests, strict=True)]

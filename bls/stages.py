@@ -1,6 +1,9 @@
 """What a policy sees of the pipeline: the named stages, as coroutines."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
+
+from ensemble.dag import Dag
 
 Tensor = Any
 """Whatever speaks DLPack: a Triton tensor on the CPU or the GPU in the server, a NumPy array in a test."""
@@ -20,29 +23,44 @@ class Prepared(NamedTuple):
     features: Tensor
 
 
-class Scores(NamedTuple):
-    """What the two scorers say, each FP32 [B, 1]."""
-
-    bert: Tensor
-    cuml: Tensor
-
-
 class StageError(RuntimeError):
     """A stage could not answer; the message names the stage and the reason."""
 
     def __init__(self, stage: str, reason: str) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage = stage
+        self.reason = reason
+
+
+class StageBusyError(StageError):
+    """A stage's queue is full."""
+
+
+class StageLateError(StageError):
+    """A stage has not answered in time."""
 
 
 class Stages(Protocol):
-    """The three models that the pipeline calls. Each raises `StageError` if the model does not answer."""
+    """The models that the pipeline calls.
+
+    Each raises `StageError` if the model does not answer. `timeout_s` is how long a call is wanted: Triton drops one
+    that waits longer in the model's queue.
+    """
 
     async def preprocess(self, excerpts: Tensor) -> Prepared:
         """Ids, mask and features of the excerpts, an object array [B, 1] of UTF-8 bytes."""
 
-    async def bert(self, ids: Tensor, mask: Tensor) -> Tensor:
+    async def bert(self, ids: Tensor, mask: Tensor, timeout_s: float | None = None) -> Tensor:
         """Scores of `bert-large`: FP32 [B, 1]."""
 
     async def cuml(self, features: Tensor) -> Tensor:
         """Scores of `cuml`: FP32 [B, 1]."""
+
+    async def gate(self, features: Tensor) -> Tensor:
+        """How far the scores of `bert-large` and `cuml` are expected to differ: FP32 [B, 1]."""
+
+    async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
+        """Any other model of the server: its outputs by name."""
+
+    def dag(self, ensemble: str) -> Dag:
+        """The graph of an ensemble of the same repository."""

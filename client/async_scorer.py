@@ -1,7 +1,7 @@
 """Score texts on a Triton server, for services built on asyncio."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,13 @@ from client.protocol import (
     DEFAULT_URL,
     Address,
     Batch,
+    Parameter,
+    Wish,
     batches,
     check_batch_size,
-    infer_inputs,
+    infer_arguments,
     may_fall_back,
+    read_scores,
     translate,
 )
 from client.scorer import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_S
@@ -36,12 +39,15 @@ class AsyncScorer:
         url: str = DEFAULT_URL,
         batch_size: int = DEFAULT_BATCH_SIZE,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        parameters: Mapping[str, Parameter] | None = None,
+        details: bool = False,
     ) -> None:
         address = Address.parse(url)
         check_batch_size(batch_size)
         self.model_names = list(dict.fromkeys(name for name in (model_name, fallback) if name))
         self._batch_size = batch_size
         self._timeout_s = timeout_s
+        self._wish = Wish(parameters or {}, details)
         self.url = url
         self._library: Any = {"grpc": tritonclient.grpc.aio, "http": tritonclient.http.aio}[address.scheme]
         self._is_grpc = address.scheme == "grpc"
@@ -91,9 +97,12 @@ class AsyncScorer:
             raise translate(error, url=self.url) from error
 
     async def _infer(self, name: str, batch: Batch) -> Scores:
+        # Whoever stands in knows the same scores, but not the first pipeline's policies.
+        wish = self._wish if name == self.model_names[0] else Wish()
+        arguments = infer_arguments(self._library, batch, wish)
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await self._client.infer(name, infer_inputs(self._library, batch))
+                answer = await self._client.infer(name, **arguments)
         except (InferenceServerException, OSError, aiohttp.ClientError) as error:
             raise translate(error, batch.start, self.url) from error
-        return Scores(answer.as_numpy("SCORE")[:, 0], (name,) * len(batch.excerpts))
+        return read_scores(answer, name, len(batch.excerpts), self._wish.details)

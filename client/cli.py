@@ -11,12 +11,16 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Start a server, score the sample passages both ways, stop.",
     "doctor": "Say what was found on this machine and what is missing.",
     "graph": "Draw an ensemble and check it.",
+    "twin": "Write the BLS twin of an ensemble.",
     "build": "Build model.pt and checkpoint.tl into the repository.",
     "train": "Train a bundle on scored excerpts.",
+    "gate": "Show what policy cascade saves and costs; fit what decides.",
     "evaluate": "Measure the error of encoder, forest and blend.",
     "compare": "Compare two pipelines, or any two models, under the same load.",
     "placements": "Measure pipelines by placement and batch size.",
     "bench": "Measure what orchestration adds.",
+    "faults": "Break a server in every known way and judge its answers.",
+    "soak": "Tens of thousands of requests, and what they leave behind.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from client.passages import Passage, cut
 from client.scorer import Scorer
+from client.scores import Details
 
 MUCH_TO_DO = 32
 """Passages from which on progress is shown."""
@@ -23,11 +24,15 @@ class ScoredPassage:
         passage: where it stands.
         score: higher is easier.
         percentile: share of training excerpts, in percent, that are at most as easy; None if the server does not tell.
+        route: the models whose scores went into this one; empty if nobody asked.
+        degraded: whether the score is not what was asked for.
     """
 
     passage: Passage
     score: float
     percentile: float | None
+    route: str = ""
+    degraded: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,11 @@ def score_documents(
     with progress("scoring", len(texts)) if len(texts) > MUCH_TO_DO else nullcontext(_no_progress) as advance:
         scores = scorer.score(texts, bert_weight, advance)
     percentile = scorer.served_model().percentile
+    details = scores.details or Details.untold(len(texts), "")
     scored, at = [], 0
     for (name, _), parts in zip(documents, passages, strict=True):
-        values = scores.values[at : at + len(parts)].astype(float)
+        end = at + len(parts)
+        values = scores.values[at:end].astype(float)
         mean = float(np.average(values, weights=[max(part.words, 1) for part in parts]))
         scored.append(
             ScoredDocument(
@@ -80,13 +87,15 @@ def score_documents(
                 mean,
                 percentile(mean),
                 [
-                    ScoredPassage(part, float(value), percentile(value))
-                    for part, value in zip(parts, values, strict=True)
+                    ScoredPassage(
+                        part, float(value), percentile(value), details.route[row], bool(details.degraded[row])
+                    )
+                    for row, (part, value) in enumerate(zip(parts, values, strict=True), start=at)
                 ],
-                sorted(set(scores.answered_by[at : at + len(parts)])),
+                sorted(set(scores.answered_by[at:end])),
             )
         )
-        at += len(parts)
+        at = end
     return scored
 
 

@@ -8,6 +8,7 @@ import tritonclient.grpc as grpcclient
 from numpy.typing import NDArray
 from transformers import BertModel
 
+from client.protocol import input_tensors
 from stages.tokens import pad
 
 MEAN_TOKENS, DEVIATION = 217.5, 25.2
@@ -54,10 +55,7 @@ def served_encoder(
     client = grpcclient.InferenceServerClient(url.removeprefix("grpc://"))
 
     def call(name: str) -> None:
-        inputs = []
-        for index, values in enumerate(batches[name]):
-            tensor = grpcclient.InferInput(f"INPUT__{index}", list(values.shape), "INT64")
-            inputs.append(tensor.set_data_from_numpy(values))
+        inputs = input_tensors(grpcclient, {f"INPUT__{index}": values for index, values in enumerate(batches[name])})
         scores[name] = client.infer("bert-large", inputs).as_numpy("OUTPUT__0")
 
     return call

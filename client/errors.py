@@ -45,3 +45,9 @@ class InferenceError(ReadabilityError):
     """The model failed on the request."""
 
     exit_code = 6
+
+
+class ServerBusyError(ReadabilityError):
+    """A queue in the server is full: try again later, or elsewhere."""
+
+    exit_code = 7

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tritonclient.grpc
 from numpy.typing import NDArray
-from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 
+from client.protocol import input_tensors
 from stages.blend import blend, check_weights
 from stages.excerpts import decode
 from stages.features import FeatureSpec, extract
@@ -62,10 +63,6 @@ class HybridPipeline:
     async def _infer(
         self, model: str, arrays: dict[str, NDArray[Any]], output: str, timeout_s: float | None
     ) -> NDArray[np.float32]:
-        inputs = []
-        for name, array in arrays.items():
-            tensor = InferInput(name, list(array.shape), "INT64" if array.dtype == np.int64 else "FP32")
-            tensor.set_data_from_numpy(array)
-            inputs.append(tensor)
+        inputs = input_tensors(tritonclient.grpc, arrays)
         answer = await self._client.infer(model, inputs, client_timeout=timeout_s)
         return answer.as_numpy(output)

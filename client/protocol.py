@@ -1,12 +1,14 @@
 """What HTTP and gRPC have in common, and where they differ: addresses, tensors, errors."""
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from client.errors import (
     InferenceError,
@@ -14,15 +16,23 @@ from client.errors import (
     ModelUnavailableError,
     ReadabilityError,
     RequestTimeoutError,
+    ServerBusyError,
     ServerUnreachableError,
 )
+from client.scores import Details, Scores
 
 DEFAULT_URL = "grpc://localhost:8001"
+
+DETAILS = ("BERT_SCORE", "CUML_SCORE", "ROUTE", "DEGRADED")
+"""Outputs of `bls_pipeline` that are made only if asked for."""
+
+Parameter = bool | int | float | str
 
 _ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)
 _REFUSED = {"StatusCode.INVALID_ARGUMENT", "400"}
 _UNAVAILABLE = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "404", "503"}
-_LATE = {"StatusCode.DEADLINE_EXCEEDED", "499", "504"}
+_LATE = {"StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED", "499", "504"}
+_FULL = "Exceeds maximum queue size"
 _UNREACHABLE = re.compile(
     r"failed to connect|connection refused|socket closed|dns resolution|errors resolving|connection reset", re.I
 )
@@ -97,14 +107,54 @@ def _encoded(row: int, text: str | bytes) -> bytes:
         raise InvalidRequestError(f"text cannot be written as UTF-8: {error.reason} at {error.start}", row) from error
 
 
-def infer_inputs(library: Any, batch: Batch) -> list[Any]:
-    """The request's tensors, as the `tritonclient` module `library` wants them."""
-    inputs = []
-    for name, array, datatype in (("excerpt", batch.excerpts, "BYTES"), ("BERT_WEIGHT", batch.weights, "FP32")):
-        tensor = library.InferInput(name, list(array.shape), datatype)
+def input_tensors(library: Any, arrays: Mapping[str, NDArray[Any]]) -> list[Any]:
+    """Arrays by tensor name, as the `tritonclient` module `library` wants them; object arrays are STRING tensors."""
+    tensors = []
+    for name, array in arrays.items():
+        tensor = library.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
         tensor.set_data_from_numpy(array)
-        inputs.append(tensor)
-    return inputs
+        tensors.append(tensor)
+    return tensors
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a pipeline besides scores.
+
+    Attributes:
+        parameters: request parameters, such as a policy and its settings.
+        details: whether to ask for `client.scores.Details`.
+    """
+
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    details: bool = False
+
+
+def infer_arguments(library: Any, batch: Batch, wish: Wish) -> dict[str, Any]:
+    """What `infer` of the `tritonclient` module `library` is to be called with, besides the model's name."""
+    inputs = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
+    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *(DETAILS if wish.details else ()))]
+    arguments: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
+    if wish.parameters:
+        arguments["parameters"] = dict(wish.parameters) | _when_sent(wish.parameters)
+    return arguments
+
+
+def _when_sent(parameters: Mapping[str, Parameter]) -> dict[str, float]:
+    """A time budget begins when the request is sent, which the server cannot see."""
+    return {"sent_unix_s": time.time()} if parameters.get("policy") == "deadline" else {}
+
+
+def read_scores(answer: Any, model: str, n_texts: int, details: bool) -> Scores:
+    """The scores in an answer of `tritonclient`, with details if wanted, as far as the model tells any."""
+    values, who = answer.as_numpy("SCORE")[:, 0], (model,) * n_texts
+    if not details:
+        return Scores(values, who)
+    bert, cuml, route, degraded = (answer.as_numpy(name) for name in DETAILS)
+    if route is None:
+        return Scores(values, who, Details.untold(n_texts, model))
+    routes = tuple(each.decode() for each in route[:, 0])
+    return Scores(values, who, Details(bert[:, 0], cuml[:, 0], routes, degraded[:, 0]))
 
 
 def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> ReadabilityError:
@@ -114,10 +164,12 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
     if not isinstance(error, InferenceServerException):
         return ServerUnreachableError(f"no server at {url}: {error}")
     status, message = error.status(), error.message()
-    if status in _LATE:
-        return RequestTimeoutError(f"no answer from {url} in time: {message}")
     if _UNREACHABLE.search(message):
         return ServerUnreachableError(f"no server at {url}: {message}")
+    if status in _LATE:
+        return RequestTimeoutError(f"no answer from {url} in time: {message}")
+    if _FULL in message:
+        return ServerBusyError(f"{url} is busy: {message}")
     if status in _UNAVAILABLE or _UNHEALTHY.search(message):
         return ModelUnavailableError(message)
     if status in _REFUSED:

@@ -12,7 +12,18 @@ from rich.text import Text
 
 from client.documents import ScoredDocument
 
-CSV_COLUMNS = ("document", "passage", "start", "end", "words", "score", "percentile", "answered_by")
+CSV_COLUMNS = (
+    "document",
+    "passage",
+    "start",
+    "end",
+    "words",
+    "score",
+    "percentile",
+    "answered_by",
+    "route",
+    "degraded",
+)
 
 
 def as_table(documents: Sequence[ScoredDocument]) -> Table:
@@ -22,7 +33,10 @@ def as_table(documents: Sequence[ScoredDocument]) -> Table:
         table.add_column(column, justify="left" if column == "document" else "right", overflow="fold")
     for document in documents:
         n_words = sum(scored.passage.words for scored in document.passages)
-        table.add_row(Text(document.name), str(n_words), f"{document.score:.2f}", _share(document.percentile))
+        name = Text(document.name)
+        if any(scored.degraded for scored in document.passages):
+            name.append("  degraded", style="bold red")
+        table.add_row(name, str(n_words), f"{document.score:.2f}", _share(document.percentile))
         if len(document.passages) > 1:
             for number, scored in enumerate(document.passages):
                 mark = "  ◀ hardest" if number == document.hardest else ""
@@ -45,7 +59,8 @@ def as_csv(documents: Sequence[ScoredDocument]) -> str:
         for number, scored in enumerate(document.passages, start=1):
             passage, percentile = scored.passage, _rounded(scored.percentile, 1)
             where = (document.name, number, passage.start, passage.end, passage.words)
-            writer.writerow((*where, round(scored.score, 4), percentile, " ".join(document.answered_by)))
+            how = (" ".join(document.answered_by), scored.route, "true" if scored.degraded else "false")
+            writer.writerow((*where, round(scored.score, 4), percentile, *how))
     return out.getvalue()
 
 
@@ -63,6 +78,8 @@ def _document(document: ScoredDocument) -> dict[str, Any]:
                 "words": scored.passage.words,
                 "score": round(scored.score, 4),
                 "percentile": _rounded(scored.percentile, 1),
+                "route": scored.route,
+                "degraded": scored.degraded,
             }
             for scored in document.passages
         ],

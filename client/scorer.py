@@ -1,6 +1,6 @@
 """Score texts on a Triton server."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,13 @@ from client.protocol import (
     DEFAULT_URL,
     Address,
     Batch,
+    Parameter,
+    Wish,
     batches,
     check_batch_size,
-    infer_inputs,
+    infer_arguments,
     may_fall_back,
+    read_scores,
     translate,
 )
 from client.scores import Scores
@@ -36,6 +39,8 @@ class Scorer:
         url: `grpc://host:port` or `http://host:port`.
         batch_size: rows in one request; never more than the model takes.
         timeout_s: how long one request may take, in seconds.
+        parameters: request parameters for `model_name`, such as `{"policy": "deadline", "deadline_ms": 100}`.
+        details: whether to ask `model_name` for `Scores.details` too, which only `bls_pipeline` can tell.
 
     Raises:
         ValueError: for a url that is neither, or a batch size below 1.
@@ -48,12 +53,15 @@ class Scorer:
         url: str = DEFAULT_URL,
         batch_size: int = DEFAULT_BATCH_SIZE,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        parameters: Mapping[str, Parameter] | None = None,
+        details: bool = False,
     ) -> None:
         address = Address.parse(url)
         check_batch_size(batch_size)
         self.model_names = list(dict.fromkeys(name for name in (model_name, fallback) if name))
         self._batch_size = batch_size
         self._timeout_s = timeout_s
+        self._wish = Wish(parameters or {}, details)
         self.url = url
         self._library: Any = {"grpc": tritonclient.grpc, "http": tritonclient.http}[address.scheme]
         self._is_grpc = address.scheme == "grpc"
@@ -93,6 +101,7 @@ class Scorer:
             ModelUnavailableError: if neither pipeline is ready.
             ServerUnreachableError: if nothing answers at the address.
             RequestTimeoutError: if a request takes longer than allowed.
+            ServerBusyError: if a queue in the server is full.
             InferenceError: if a model fails.
         """
         model = self.served_model()
@@ -127,9 +136,12 @@ class Scorer:
             raise translate(error, url=self.url) from error
 
     def _infer(self, name: str, batch: Batch) -> Scores:
+        # Whoever stands in knows the same scores, but not the first pipeline's policies.
+        wish = self._wish if name == self.model_names[0] else Wish()
+        arguments = infer_arguments(self._library, batch, wish)
         limit = {"client_timeout": self._timeout_s} if self._is_grpc else {}
         try:
-            answer = self._client.infer(name, infer_inputs(self._library, batch), **limit)
+            answer = self._client.infer(name, **arguments, **limit)
         except (InferenceServerException, OSError) as error:
             raise translate(error, batch.start, self.url) from error
-        return Scores(answer.as_numpy("SCORE")[:, 0], (name,) * len(batch.excerpts))
+        return read_scores(answer, name, len(batch.excerpts), self._wish.details)

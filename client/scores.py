@@ -1,9 +1,42 @@
 """What a call of the scorer gives back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Details:
+    """What only `bls_pipeline` can tell of N scores.
+
+    Attributes:
+        bert: what `bert-large` said, FP32 [N]; NaN where it was not asked, did not answer, or is not told.
+        cuml: the same for `cuml`.
+        route: N times the models whose scores went into the text's, such as `bert-large+cuml`.
+        degraded: BOOL [N], whether the score is not what was asked for.
+    """
+
+    bert: NDArray[np.float32]
+    cuml: NDArray[np.float32]
+    route: tuple[str, ...]
+    degraded: NDArray[np.bool_]
+
+    @classmethod
+    def untold(cls, n_texts: int, route: str) -> "Details":
+        """Of a pipeline that answers with scores alone."""
+        nothing = np.full(n_texts, np.nan, dtype=np.float32)
+        return cls(nothing, nothing, (route,) * n_texts, np.zeros(n_texts, dtype=np.bool_))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Details]") -> "Details":
+        """The details of several requests, one after the other."""
+        empty = cls.untold(0, "")
+        bert, cuml, degraded = (
+            np.concatenate([getattr(part, name) for part in (empty, *parts)]) for name in ("bert", "cuml", "degraded")
+        )
+        return cls(bert, cuml, tuple(route for part in parts for route in part.route), degraded)
 
 
 @dataclass(frozen=True)
@@ -13,14 +46,21 @@ class Scores:
     Attributes:
         values: FP32 [N], higher is easier.
         answered_by: N names of the model that answered for each.
+        details: where they were asked for.
     """
 
     values: NDArray[np.float32]
     answered_by: tuple[str, ...]
+    details: Details | None = None
 
     @classmethod
-    def joined(cls, parts: "list[Scores]") -> "Scores":
-        """The scores of several requests, one after the other."""
+    def joined(cls, parts: "Sequence[Scores]") -> "Scores":
+        """The scores of several requests, one after the other; their details if all have some."""
         values = [part.values for part in parts]
         names = tuple(name for part in parts for name in part.answered_by)
-        return cls(np.concatenate(values) if values else np.empty(0, dtype=np.float32), names)
+        details = [part.details for part in parts if part.details is not None]
+        return cls(
+            np.concatenate(values) if values else np.empty(0, dtype=np.float32),
+            names,
+            Details.joined(details) if details and len(details) == len(parts) else None,
+        )

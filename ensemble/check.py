@@ -114,7 +114,7 @@ def _types_that_fit(dag: Dag, ensemble: ModelConfig, models: Mapping[str, ModelC
 
 def _batches_that_fit(dag: Dag, ensemble: ModelConfig, models: Mapping[str, ModelConfig]) -> Iterator[str]:
     for step, model in _known(dag, models):
-        if ensemble.max_batch_size > model.max_batch_size:
+        if 0 < model.max_batch_size < ensemble.max_batch_size:
             yield (
                 f"{dag.name} takes batches of {ensemble.max_batch_size}, "
                 f"its step {step.model} only {model.max_batch_size}"

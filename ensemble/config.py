@@ -1,9 +1,12 @@
-"""Read `config.pbtxt` files with Triton's own message."""
+"""Read and write `config.pbtxt` files with Triton's own message."""
 
+import re
 from pathlib import Path
 
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from ensemble.dag import is_ensemble
 
 
 class ConfigError(ValueError):
@@ -25,6 +28,15 @@ def read_config(path: Path) -> ModelConfig:
     return config
 
 
+def as_text(config: ModelConfig) -> str:
+    """A config as the text of a `config.pbtxt`, a line for each input, output, parameter and so on."""
+    text = text_format.MessageToString(config, use_short_repeated_primitives=True, as_utf8=True)
+    entries = re.findall(r"^\w.*?(?=^\w|\Z)", text, re.MULTILINE | re.DOTALL)
+    lines = [" ".join(line.strip() for line in entry.splitlines()) for entry in entries]
+    lines.sort(key=lambda line: not line.startswith(("name:", "backend:")))
+    return "\n".join(lines) + "\n"
+
+
 def read_repository(repository: Path) -> dict[str, ModelConfig]:
     """Every model of a repository by name.
 
@@ -35,3 +47,16 @@ def read_repository(repository: Path) -> dict[str, ModelConfig]:
     if not configs:
         raise ConfigError(f"{repository}: no */config.pbtxt")
     return {config.name: config for config in configs}
+
+
+def read_ensemble(repository: Path, name: str) -> tuple[ModelConfig, dict[str, ModelConfig]]:
+    """One ensemble of a repository, and every model by name.
+
+    Raises:
+        ConfigError: if there is no such ensemble, or a config cannot be read.
+    """
+    models = read_repository(repository)
+    if name not in models or not is_ensemble(models[name]):
+        known = ", ".join(sorted(model for model, config in models.items() if is_ensemble(config))) or "none"
+        raise ConfigError(f"no ensemble {name} in {repository}; there: {known}")
+    return models[name], models

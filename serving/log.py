@@ -7,6 +7,7 @@ _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _FAILED = re.compile(r"failed to load '([^']+)' version \S+: (.*?)\"?$")
 _REFUSED = re.compile(r"(?:Poll failed for model directory|Invalid argument: (?:in )?ensemble) ?(.*?)\"?$")
 _NOT_STARTED = re.compile(r"^(?:error: |E\d{4} \S+ \d+ main\.cc:\d+\] )\"?(.*?)\"?$")
+_STILL_LOADED = re.compile(r"Timeout \d+: Found (\d+) live models and \d+ in-flight")
 _HARMLESS = ("failed to load all models", "CudaDriverHelper", "unable to create stream")
 
 
@@ -26,6 +27,11 @@ def failures(lines: Iterable[str]) -> list[str]:
         elif (match := _NOT_STARTED.search(line)) and not any(text in line for text in _HARMLESS):
             found.setdefault(_reason(match[1]))
     return list(found)
+
+
+def still_loaded(lines: Iterable[str]) -> list[int]:
+    """How many models were still loaded, second by second, after the ending server had answered all requests."""
+    return [int(match[1]) for line in lines if (match := _STILL_LOADED.search(line))]
 
 
 def _reason(text: str) -> str:

@@ -9,28 +9,43 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from serving import log
 from serving.artefacts import check_built
 from serving.backend_directory import lay_out
+from serving.control import ControlError, ModelControl
 from serving.environment import PROJECT_ROOT, server_environment
 from serving.errors import ModelLoadError, PortTakenError, ServerDiedError
 from serving.placement import Placement
 from serving.ports import check_free, free_ports
 from serving.runtime import Runtime, find_runtime
+from serving.stubs import shared_memory
+from serving.supervisor import Supervisor
+from serving.tracing import DEFAULT_RATE, Tracing
 
 DEFAULT_REPOSITORY = PROJECT_ROOT / "model_repository"
 EXIT_TIMEOUT_S = 30
 READY_TIMEOUT_S = 300
+STUCK_S = 3
 POLL_S = 0.1
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to serve. A port of 0 stands for one that is free."""
+    """How to serve.
+
+    Attributes:
+        repository: the model repository.
+        placement: where models run.
+        host: address to listen on.
+        http_port, grpc_port, metrics_port: 0 stands for one that is free.
+        log_file: Triton's log; a temporary file by default.
+        trace_file: where Triton writes, when it ends, the times of the requests that it traced; none by default.
+        trace_rate: one request in so many is traced.
+    """
 
     repository: Path = DEFAULT_REPOSITORY
     placement: Placement = Placement.AUTO
@@ -39,6 +54,8 @@ class Options:
     grpc_port: int = 0
     metrics_port: int = 0
     log_file: Path | None = None
+    trace_file: Path | None = None
+    trace_rate: int = DEFAULT_RATE
 
 
 class TritonServer:
@@ -48,6 +65,7 @@ class TritonServer:
         runtime: the Triton that was found.
         host, http_port, grpc_port, metrics_port: where it listens.
         log_file: where its log goes.
+        control: loads its models again.
         process: the `tritonserver` process.
     """
 
@@ -57,6 +75,11 @@ class TritonServer:
         self.http_port, self.grpc_port, self.metrics_port = _ports(options)
         self.log_file = options.log_file or folder / "triton.log"
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        self.control = ModelControl(self.host, self.http_port)
+        self._shared_memory: set[Path] = set()
+        self._tracing = Tracing(options.trace_file, options.trace_rate) if options.trace_file else None
+        if self._tracing:
+            self._tracing.begin()
         backends = lay_out(runtime, folder / "backends")
         with self.log_file.open("wb") as log_file:
             self.process = subprocess.Popen(
@@ -75,13 +98,14 @@ class TritonServer:
             str(self.runtime.executable),
             f"--model-repository={repository}",
             f"--backend-directory={backends}",
-            "--model-control-mode=none",
+            *self.control.arguments(),
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
             *(f"--{service}-address={self.host}" for service in ("http", "grpc", "metrics")),
             f"--http-port={self.http_port}",
             f"--grpc-port={self.grpc_port}",
             f"--metrics-port={self.metrics_port}",
+            *(self._tracing.arguments() if self._tracing else []),
         ]
 
     @property
@@ -116,6 +140,7 @@ class TritonServer:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Triton was not ready after {READY_TIMEOUT_S} s; its log is {self.log_file}")
             time.sleep(POLL_S)
+        self._shared_memory.update(shared_memory(self.process.pid))
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(self.host, self.http_port, timeout=1)
@@ -141,19 +166,61 @@ class TritonServer:
         raise ServerDiedError(f"Triton ended by itself with exit code {code}; its log is {self.log_file}")
 
     def stop(self) -> None:
-        """Let requests in flight finish, then end the server; kill it if it takes much longer than that may take."""
+        """Let requests in flight finish, then end the server; kill it if it takes much longer than that may take.
+
+        What a server that was killed leaves behind goes too: stubs that wait for it for ever, and their shared memory.
+        """
+        self._shared_memory.update(shared_memory(self.process.pid))
         if self.process.poll() is None:
+            if self._tracing:
+                with suppress(ControlError):
+                    self.control.end_tracing()
             self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(EXIT_TIMEOUT_S + 15)
-        except subprocess.TimeoutExpired:
+        deadline = time.monotonic() + EXIT_TIMEOUT_S + 15
+        while not self._has_ended():
+            if time.monotonic() > deadline or self._is_stuck():
+                self._kill()
+        self._clear_up()
+        if self._tracing:
+            self._tracing.end()
+
+    def _has_ended(self) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(POLL_S)
+        return self.process.returncode is not None
+
+    def _kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _clear_up(self) -> None:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        for file in self._shared_memory:
+            file.unlink(missing_ok=True)
+
+    def _is_stuck(self) -> bool:
+        """Whether all requests are answered and all models unloaded, but those that cannot be.
+
+        The Python backend leaks a part of each request on which a stub died, and the server then waits in vain for the
+        model that the stub ran, although another has long taken its place.
+        """
+        if not self.control.was_used:
+            return False
+        last = log.still_loaded(self.read_log())[-1 - STUCK_S :]
+        return len(last) > STUCK_S and len(set(last)) == 1
 
 
 @contextmanager
-def running(options: Options, show: Callable[[list[str]], None] = lambda _: None) -> Iterator[TritonServer]:
-    """Start a server, wait until it is ready, and stop it at the end.
+def running(
+    options: Options, show: Callable[[list[str]], None] = lambda _: None, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[TritonServer]:
+    """Start a server, wait until it is ready, load models again whose process dies, and stop it at the end.
+
+    Args:
+        options: how to serve.
+        show: told now and then, while the server starts, which models are loaded.
+        tell: told later, from another thread, a line about each model that was loaded again or did not load.
 
     Raises:
         NotBuiltError: if an artefact is missing from the repository.
@@ -165,7 +232,8 @@ def running(options: Options, show: Callable[[list[str]], None] = lambda _: None
         server = TritonServer(runtime, options, Path(folder))
         try:
             server.wait_until_ready(show)
-            yield server
+            with Supervisor(server.process.pid, server.control, tell):
+                yield server
         finally:
             server.stop()
 

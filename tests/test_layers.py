@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("bls", "client", "ensemble", "serving", "stages", "training")
+PACKAGES = ("bls", "client", "ensemble", "faults", "serving", "stages", "training")
 MAY_IMPORT = {
     "stages": {"stages"},
-    "bls": {"bls", "stages"},
+    "bls": {"bls", "ensemble", "stages"},
     "ensemble": {"ensemble", "stages"},
     "serving": {"serving", "stages"},
     "training": {"training", "stages"},
     "client": {"client", "stages"},
+    "faults": {"client", "faults", "serving", "stages"},
     "client/commands": set(PACKAGES),
     "model_repository": {"bls", "stages"},
 }

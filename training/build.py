@@ -34,7 +34,7 @@ def build_repository(
     base: BaseEncoder | None = None,
     precision: Precision = "fp32",
 ) -> None:
-    """Write model.pt, checkpoint.tl, tokenizer.json and features.json, and tell the configs what is in the slots.
+    """Write model.pt, both checkpoint.tl, tokenizer.json and features.json, and tell the configs what is in the slots.
 
     Args:
         bundle: what training learned.
@@ -58,13 +58,14 @@ def build_repository(
 
 
 def _write_artefacts(bundle: Bundle, base: BaseEncoder, precision: Precision, repository: Path) -> list[Path]:
-    encoder, forest = repository / "bert-large" / "1", repository / "cuml" / "1"
-    preprocess = repository / "preprocess" / "1"
-    for folder in (encoder, forest, preprocess):
+    models = ("bert-large", "cuml", "gate", "preprocess")
+    encoder, forest, gate, preprocess = (repository / name / "1" for name in models)
+    for folder in (encoder, forest, gate, preprocess):
         folder.mkdir(parents=True)
     module = to_torchscript(assemble(base, bundle), precision)
     save_encoder(module, encoder / "model.pt", precision)
     (forest / "checkpoint.tl").write_bytes(bundle.forest)
+    (gate / "checkpoint.tl").write_bytes(bundle.gate)
     base.tokenizer.save(str(preprocess / "tokenizer.json"))
     bundle.features.save(preprocess / "features.json")
     return [path for path in repository.rglob("*") if path.is_file()]

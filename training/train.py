@@ -25,6 +25,7 @@ from training.fine_tuning import saved_weights
 from training.fit import Progress
 from training.fits import Plan, run_fits
 from training.forest import fit_forest, forest_device
+from training.gate import fit_gate
 from training.halves import with_halves
 from training.lower_states import compute_lower_states
 from training.recipe import Recipe
@@ -115,9 +116,9 @@ def _cross_validate(
 def _bundle(task: Task, tuned: Mapping[str, Tensor], out_of_fold: Predictions) -> Bundle:
     corpus = task.corpus
     features = FeatureSpec.fit(corpus.texts)
-    forest = fit_forest(
-        extract(corpus.texts, features), corpus.targets, task.seed, forest_device(task.compute.device.type)
-    )
+    extracted = extract(corpus.texts, features)
+    forest = fit_forest(extracted, corpus.targets, task.seed, forest_device(task.compute.device.type))
+    gate = fit_gate(extracted, out_of_fold, task.seed)
     facts = Facts(
         encoder=task.base.name,
         encoder_sha256=task.base.sha256,
@@ -130,7 +131,8 @@ def _bundle(task: Task, tuned: Mapping[str, Tensor], out_of_fold: Predictions) -
     rising = np.argsort(hashes)
     kept = OutOfFold(hashes[rising], *(scores[rising].astype(np.float32) for scores in out_of_fold))
     changes = pack(tuned, base_weights(task.encoder))
-    return Bundle(facts, changes, forest_bytes(forest), features, frozenset(map(hash_url, corpus.urls)), kept)
+    urls = frozenset(map(hash_url, corpus.urls))
+    return Bundle(facts, changes, forest_bytes(forest), forest_bytes(gate), features, urls, kept)
 
 
 def _with_reference_scores(bundle: Bundle, base: BaseEncoder, texts: Sequence[str]) -> Bundle:

@@ -2,11 +2,12 @@
 
 import asyncio
 
-from bls.stages import Scores, Stages, Tensor
+from bls.batch import Batch, Outcome, of_both
+from bls.stages import Stages
 
 
-async def parallel(stages: Stages, excerpts: Tensor) -> Scores:
-    """Scores of the excerpts, an object array [B, 1] of UTF-8 bytes."""
-    ids, mask, features = await stages.preprocess(excerpts)
+async def parallel(stages: Stages, batch: Batch) -> Outcome:
+    """Blend both scores of every row."""
+    ids, mask, features = await stages.preprocess(batch.excerpts)
     bert, cuml = await asyncio.gather(stages.bert(ids, mask), stages.cuml(features))
-    return Scores(bert, cuml)
+    return of_both(batch, bert, cuml)

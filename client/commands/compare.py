@@ -16,7 +16,7 @@ from client.commands.options import model_repository_option
 from client.commands.starting import starting
 from client.comparison import environment, page, record
 from client.comparison.arm import HYBRID, Arm, two_arms
-from client.comparison.callers import make_caller
+from client.comparison.callers import make_caller, outputs_to_ask_for
 from client.comparison.experiment import STOPPED_BY_USER, Experiment, Outcome, Plan
 from client.comparison.input_data import read_input_data
 from client.comparison.summary import summarise
@@ -176,7 +176,8 @@ async def _run(
         try:
             about = await environment.describe_environment(client, url, arms)
             workload = await _workload(asked, arms, client)
-            first, second = (make_caller(arm, workload, client, repository) for arm in arms)
+            outputs = await outputs_to_ask_for(arms, client)
+            first, second = (make_caller(arm, workload, client, repository, outputs) for arm in arms)
             experiment = Experiment(arms, (first, second), len(workload.requests), client, progress)
         except InferenceServerException as error:
             raise translate(error, url=url) from error

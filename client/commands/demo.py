@@ -46,8 +46,8 @@ def _compare(scorers: list[Scorer]) -> tuple[Table, float]:
     table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
     table.add_column("passage", no_wrap=True)
     for name in PIPELINES:
-        table.add_column(name, justify="right")
-        table.add_column("ms", justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("ms", justify="right", no_wrap=True)
     table.add_column("easier than", justify="right")
     disagreement = 0.0
     for scorer in scorers:

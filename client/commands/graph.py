@@ -7,8 +7,8 @@ import click
 from client.commands.failures import one_line
 from client.commands.options import model_repository_option
 from ensemble.check import problems
-from ensemble.config import ConfigError, read_repository
-from ensemble.dag import Dag, is_ensemble
+from ensemble.config import ConfigError, read_ensemble
+from ensemble.dag import Dag
 from ensemble.draw import DRAWINGS
 
 
@@ -28,12 +28,9 @@ Exit codes: 0 drawn and sound; 1 drawn, with problems, or not readable; 2 bad us
 def graph(name: str, style: str, model_repository: Path) -> None:
     """Draw the ensemble NAME, read from its config.pbtxt, and check it without a server."""
     with one_line(ConfigError):
-        models = read_repository(model_repository)
-        if name not in models or not is_ensemble(models[name]):
-            known = ", ".join(sorted(model for model, config in models.items() if is_ensemble(config))) or "none"
-            raise ConfigError(f"no ensemble {name} in {model_repository}; there: {known}")
-    click.echo(DRAWINGS[style](Dag.of(models[name])))
-    found = problems(models[name], models)
+        ensemble, models = read_ensemble(model_repository, name)
+    click.echo(DRAWINGS[style](Dag.of(ensemble)))
+    found = problems(ensemble, models)
     for problem in found:
         click.echo(f"problem: {problem}", err=True)
     raise SystemExit(1 if found else 0)

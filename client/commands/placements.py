@@ -18,7 +18,7 @@ from client.commands.options import model_repository_option
 from client.commands.starting import starting
 from client.comparison import charts, environment
 from client.comparison.arm import HYBRID, parse_arm
-from client.comparison.callers import make_caller
+from client.comparison.callers import SCORE, make_caller
 from client.comparison.page import PAGES
 from client.comparison.placements import BATCH_SIZES, AtBatchSize, as_rows, measure
 from client.comparison.workload import Workload, of_texts
@@ -110,7 +110,7 @@ async def _measure(
         workloads = {size: of_texts(texts, size, weight or 0.5, tokenizer, "the sample passages") for size in sizes}
         callers = {
             _name(placement, arm.model): {
-                size: make_caller(arm, workload, client, repository) for size, workload in workloads.items()
+                size: make_caller(arm, workload, client, repository, [SCORE]) for size, workload in workloads.items()
             }
             for arm in arms
         }

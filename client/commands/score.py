@@ -11,7 +11,7 @@ from client.commands.failures import one_line
 from client.display import progress
 from client.documents import ScoredDocument, score_documents
 from client.errors import InvalidRequestError, ReadabilityError
-from client.protocol import DEFAULT_URL
+from client.protocol import DEFAULT_URL, Parameter
 from client.scorer import Scorer
 
 
@@ -21,20 +21,32 @@ Examples:
   readability score essay.txt
   readability score --format json chapter*.txt > scores.json
   pdftotext paper.pdf - | readability score -
+  readability score --policy deadline --set deadline_ms=100 essay.txt
   readability score --model-name ensemble_all --fallback '' --url http://localhost:8000 essay.txt
 
 \b
 Exit codes: 0 all scored; 1 a file cannot be read or another failure; 2 bad usage or bad text; 3 no server; 4 no
-pipeline ready; 5 timed out; 6 a model failed."""
+pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 )
 @click.argument("files", nargs=-1, type=click.Path(allow_dash=True, path_type=str))
 @click.option("--model-name", default="bls_pipeline", show_default=True, help="Pipeline that is asked first.")
 @click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that is asked next; '' for none.")
+@click.option(
+    "--policy", help="What bls_pipeline does: parallel, cascade, deadline, fallback, graph.  [default: its own]"
+)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")
 @click.option("--url", default=DEFAULT_URL, show_default=True, help="grpc://HOST:PORT or http://HOST:PORT.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def score(
-    files: tuple[str, ...], model_name: str, fallback: str, bert_weight: float | None, url: str, style: str
+    files: tuple[str, ...],
+    model_name: str,
+    fallback: str,
+    policy: str | None,
+    settings: tuple[str, ...],
+    bert_weight: float | None,
+    url: str,
+    style: str,
 ) -> None:
     """Score FILES, or standard input if there are none or FILES is "-".
 
@@ -43,9 +55,21 @@ def score(
     """
     with one_line(ReadabilityError, OSError, ValueError):
         documents = [(name, _read(name)) for name in files or ("-",)]
-        with Scorer(model_name, fallback or None, url) as scorer:
+        parameters = _parameters(policy, settings)
+        details = model_name == "bls_pipeline"
+        with Scorer(model_name, fallback or None, url, parameters=parameters, details=details) as scorer:
             scored = score_documents(scorer, documents, bert_weight, progress)
     _show(scored, style)
+
+
+def _parameters(policy: str | None, settings: tuple[str, ...]) -> dict[str, Parameter]:
+    parameters: dict[str, Parameter] = {"policy": policy} if policy else {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{setting!r} is not NAME=VALUE", param_hint="--set")
+        parameters[name] = value
+    return parameters
 
 
 def _read(name: str) -> str:

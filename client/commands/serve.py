@@ -1,6 +1,7 @@
 """`readability serve`."""
 
 import signal
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -12,6 +13,7 @@ from client.commands.starting import starting
 from serving.errors import ServingError
 from serving.placement import Placement
 from serving.server import Options
+from serving.tracing import DEFAULT_RATE
 
 
 class _StopRequest(BaseException):
@@ -24,6 +26,7 @@ Examples:
   readability serve
   readability serve --placement cpu --log-file triton.log
   readability serve --host 0.0.0.0 --http-port 9000 --grpc-port 9001 --metrics-port 9002
+  readability serve --trace-file traces.json --trace-rate 100
 
 \b
 Exit codes: 0 stopped by SIGINT or SIGTERM; 2 bad usage; 3 no usable Triton; 4 an artefact is not built; 5 a model did
@@ -46,6 +49,14 @@ not load; 6 the server died; 7 the placement is not to be had; 8 a port is taken
 @click.option(
     "--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Triton's log.  [default: a temporary file]"
 )
+@click.option(
+    "--trace-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write here, at the end, when each step of some requests began and ended.",
+)
+@click.option(
+    "--trace-rate", type=click.IntRange(1), help="Trace one request in so many; with --trace-file.  [default: 1000]"
+)
 def serve(
     placement: str,
     host: str,
@@ -54,19 +65,32 @@ def serve(
     metrics_port: int,
     model_repository: Path,
     log_file: Path | None,
+    trace_file: Path | None,
+    trace_rate: int | None,
 ) -> None:
     """Serve the model repository in the foreground, until SIGINT (Ctrl-C) or SIGTERM.
 
-    Requests in flight are answered before it ends. Model control is off: what is served stays as it was loaded.
+    Requests in flight are answered before it ends. Model control is closed to clients: what is served stays as it was
+    loaded. A model whose process dies is loaded again.
     """
+    if trace_rate and not trace_file:
+        raise click.UsageError("--trace-rate needs --trace-file")
     options = Options(
-        model_repository.resolve(), Placement(placement), host, http_port, grpc_port, metrics_port, log_file
+        model_repository.resolve(),
+        Placement(placement),
+        host,
+        http_port,
+        grpc_port,
+        metrics_port,
+        log_file,
+        trace_file,
+        trace_rate or DEFAULT_RATE,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     with one_line(ServingError, TimeoutError, OSError):
         try:
-            with starting(options) as server:
+            with starting(options, partial(click.echo, err=True)) as server:
                 click.echo(f"http     {server.http_url}\ngrpc     {server.grpc_url}\nmetrics  {server.metrics_url}")
                 click.echo("Ready; Ctrl-C stops it.", err=True)
                 server.wait()

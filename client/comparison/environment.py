@@ -34,8 +34,8 @@ async def describe_environment(client: InferenceServerClient, url: str, arms: It
 async def _configs(client: InferenceServerClient, arms: Iterable[Arm]) -> dict[str, Any]:
     """The arms' models, those that an ensemble names, and, as what BLS calls is not known, all that are ready."""
     wanted = [name for arm in arms for name in (HYBRID_MODELS if arm.model == HYBRID else (arm.model,))]
-    index = await client.get_model_repository_index(as_json=True)
-    wanted += [model["name"] for model in index.get("models", []) if model.get("state") == "READY"]
+    statistics = await client.get_inference_statistics(as_json=True)  # the repository's index may be closed to clients
+    wanted += [model["name"] for model in statistics.get("model_stats", [])]
     configs: dict[str, Any] = {}
     for name in dict.fromkeys(wanted):
         try:

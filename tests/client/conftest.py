@@ -46,6 +46,8 @@ class FakeClient:
     Attributes:
         refuse: given a model and its texts, the error to raise, or None to answer.
         infers: model, texts, weights and limits of each inference, in order.
+        wishes: model, outputs and parameters of each, in order.
+        tells_details: models that have more to say than scores.
         described: models whose configuration was asked for, in order.
     """
 
@@ -56,6 +58,8 @@ class FakeClient:
         self.refuse: Callable[[str, list[bytes]], Exception | None] = lambda model, texts: None
         self.refuse_to_describe: Callable[[str], Exception | None] = lambda model: None
         self.infers: list[tuple[str, list[bytes], list[float], dict[str, Any]]] = []
+        self.wishes: list[tuple[str, list[str], dict[str, Any] | None]] = []
+        self.tells_details = {"bls_pipeline"}
         self.described: list[str] = []
         self.closed = False
 
@@ -67,7 +71,17 @@ class FakeClient:
         config = {"name": model, "max_batch_size": self.max_batch_size, "parameters": parameters}
         return {"config": config} if self.scheme == "grpc" else config
 
-    def infer(self, model: str, inputs: list[Any], **limits: Any) -> "FakeAnswer":
+    def infer(
+        self,
+        model: str,
+        inputs: list[Any],
+        outputs: list[Any],
+        parameters: dict[str, Any] | None = None,
+        **limits: Any,
+    ) -> "FakeAnswer":
+        names = [output.name() for output in outputs]
+        assert model in self.tells_details or names == ["SCORE"]
+        self.wishes.append((model, names, parameters))
         raw = {each.name(): each._raw_content if self.scheme == "grpc" else each._raw_data for each in inputs}
         texts = deserialize_bytes_tensor(raw["excerpt"]).tolist()
         weights = np.frombuffer(raw["BERT_WEIGHT"], dtype=np.float32)
@@ -75,18 +89,27 @@ class FakeClient:
         self.infers.append((model, texts, weights.tolist(), limits))
         if error := self.refuse(model, texts):
             raise error
-        return FakeAnswer(weights * np.array([len(text) for text in texts], dtype=np.float32))
+        return FakeAnswer(weights * np.array([len(text) for text in texts], dtype=np.float32), names)
 
     def close(self) -> None:
         self.closed = True
 
 
 class FakeAnswer:
-    def __init__(self, scores: np.ndarray) -> None:
-        self.scores = scores.reshape(-1, 1)
+    """The route of a text is its score in words, and every other one is degraded."""
 
-    def as_numpy(self, name: str) -> np.ndarray:
-        return {"SCORE": self.scores}[name]
+    def __init__(self, scores: np.ndarray, names: list[str]) -> None:
+        self.scores, self.names = scores.reshape(-1, 1), names
+
+    def as_numpy(self, name: str) -> np.ndarray | None:
+        tensors = {
+            "SCORE": self.scores,
+            "BERT_SCORE": self.scores + 1,
+            "CUML_SCORE": self.scores + 2,
+            "ROUTE": np.array([[str(score).encode()] for score in self.scores[:, 0]], dtype=object).reshape(-1, 1),
+            "DEGRADED": np.arange(len(self.scores)).reshape(-1, 1) % 2 == 1,
+        }
+        return tensors[name] if name in self.names else None
 
 
 class AsyncFakeClient:

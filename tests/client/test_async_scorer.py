@@ -163,3 +163,15 @@ class TestOverTheWire:
     def test_an_http_server_that_never_answers_is_given_up(self, silent_port, ask):
         with pytest.raises(RequestTimeoutError):
             ask(f"http://127.0.0.1:{silent_port}", timeout_s=0.2)
+
+
+def test_details_and_parameters_are_those_of_the_synchronous_scorer(fake, score, scorer):
+    fake.refuse = lambda model, texts: NOT_READY if model == "bls_pipeline" and b"x" in texts else None
+    asked = {"policy": "fallback"}
+    one = score(TEXTS, 1.0, parameters=asked, details=True)
+    wishes = list(fake.wishes)
+    other = scorer(parameters=asked, details=True).score(TEXTS, 1.0)
+    assert wishes == fake.wishes[len(wishes) :]
+    assert one.details.route == other.details.route
+    for name in ("bert", "cuml", "degraded"):
+        np.testing.assert_array_equal(getattr(one.details, name), getattr(other.details, name))

@@ -10,6 +10,7 @@ EXIT_CODES = {
     "ModelUnavailableError": 4,
     "RequestTimeoutError": 5,
     "InferenceError": 6,
+    "ServerBusyError": 7,
 }
 
 

@@ -13,9 +13,10 @@ from client.errors import (
     InvalidRequestError,
     ModelUnavailableError,
     RequestTimeoutError,
+    ServerBusyError,
     ServerUnreachableError,
 )
-from client.protocol import Address, batches, infer_inputs, may_fall_back, translate
+from client.protocol import Address, batches, input_tensors, may_fall_back, translate
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_more_or_fewer_weights_than_texts_are_refused(weights):
 @pytest.mark.parametrize("library", [tritonclient.grpc, tritonclient.http], ids=["grpc", "http"])
 def test_the_tensors_have_the_contracts_names_shapes_and_types(library):
     (batch,) = batches(["one", "zwölf"], [0.25, 1], 8)
-    excerpt, weight = infer_inputs(library, batch)
+    excerpt, weight = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
     assert (excerpt.name(), excerpt.shape(), excerpt.datatype()) == ("excerpt", [2, 1], "BYTES")
     assert (weight.name(), weight.shape(), weight.datatype()) == ("BERT_WEIGHT", [2, 1], "FP32")
     raw_excerpt, raw_weight = (
@@ -98,6 +99,9 @@ UNRESOLVED = "errors resolving triton.test:8001: address lookup failed for trito
         ("400", "Request for unknown model: 'x' is not found", ModelUnavailableError),
         ("404", "no such path", ModelUnavailableError),
         ("503", "busy", ModelUnavailableError),
+        ("503", "Exceeds maximum queue size", ServerBusyError),
+        ("StatusCode.UNAVAILABLE", "bert-large: Exceeds maximum queue size", ServerBusyError),
+        ("StatusCode.CANCELLED", "bert-large: no answer in time", RequestTimeoutError),
         ("500", UNHEALTHY, ModelUnavailableError),
         ("StatusCode.INTERNAL", UNHEALTHY, ModelUnavailableError),
         ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", RequestTimeoutError),

@@ -106,3 +106,13 @@ def test_the_table_leaves_a_percentile_out_that_is_not_known():
 )
 def test_the_table_shows_a_name_as_it_is(name):
     assert name in shown(document(name, 1.0))
+
+
+def test_a_degraded_document_is_marked_everywhere():
+    passage = ScoredPassage(Passage(0, 9, "words and", 100), -1.0, 50.0, "cuml", True)
+    document = ScoredDocument("essay.txt", -1.0, 50.0, [passage], ["bls_pipeline"])
+    (told,) = json.loads(as_json([document]))["documents"][0]["passages"]
+    assert (told["route"], told["degraded"]) == ("cuml", True)
+    (row,) = csv.DictReader(io.StringIO(as_csv([document])))
+    assert (row["route"], row["degraded"]) == ("cuml", "true")
+    assert "degraded" in shown(document)

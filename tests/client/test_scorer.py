@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +12,7 @@ from client.errors import (
     ModelUnavailableError,
     ReadabilityError,
     RequestTimeoutError,
+    ServerBusyError,
     ServerUnreachableError,
 )
 from client.scorer import Scorer
@@ -217,3 +220,45 @@ class TestOverTheWire:
             pytest.raises(RequestTimeoutError, match=f"no answer from {url}"),
         ):
             scorer.score(TEXTS)
+
+
+def test_only_the_score_is_asked_for_unless_details_are_wanted(fake, scorer):
+    assert scorer().score(TEXTS).details is None
+    assert [(names, parameters) for _, names, parameters in fake.wishes] == [(["SCORE"], None)] * 2
+
+
+def test_details_come_in_the_order_of_the_texts(fake, scorer):
+    scores = scorer(details=True).score(TEXTS, 1.0)
+    np.testing.assert_array_equal(scores.details.bert, lengths(TEXTS) + 1)
+    np.testing.assert_array_equal(scores.details.cuml, lengths(TEXTS) + 2)
+    assert scores.details.route == tuple(str(value) for value in lengths(TEXTS))
+    assert scores.details.degraded.tolist() == [False, True, False, True, False, True, False]
+
+
+def test_request_parameters_go_to_the_first_pipeline_only(fake, scorer):
+    fake.refuse = lambda model, texts: NOT_READY if model == "bls_pipeline" and b"x" in texts else None
+    asked = {"policy": "cascade", "tolerance": 0.25}
+    scores = scorer(parameters=asked, details=True).score(TEXTS, 1.0)
+    assert [(model, parameters) for model, _, parameters in fake.wishes] == [
+        ("bls_pipeline", asked),
+        ("bls_pipeline", asked),
+        ("ensemble_all", None),
+    ]
+    assert scores.details.route[4:] == ("ensemble_all",) * 3
+    assert np.isnan(scores.details.bert[4:]).all()
+    assert not scores.details.degraded[4:].any()
+
+
+def test_a_request_with_a_time_budget_says_when_it_was_sent(fake, scorer):
+    before = time.time()
+    scorer(parameters={"policy": "deadline", "deadline_ms": 50}).score(TEXTS)
+    sent = [parameters.pop("sent_unix_s") for _, _, parameters in fake.wishes]
+    assert before <= sent[0] <= sent[1] <= time.time()
+    assert [parameters for _, _, parameters in fake.wishes] == [{"policy": "deadline", "deadline_ms": 50}] * 2
+
+
+def test_a_busy_server_is_not_asked_by_another_way(fake, scorer):
+    fake.refuse = only("bls_pipeline", InferenceServerException("Exceeds maximum queue size", "StatusCode.UNAVAILABLE"))
+    with pytest.raises(ServerBusyError, match="is busy"):
+        scorer().score(TEXTS)
+    assert [model for model, *_ in fake.infers] == ["bls_pipeline"]

@@ -154,7 +154,14 @@ def test_no_triton_is_exit_code_3(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--http-port", "70000"), ("--placement", "tpu"), ("--model-repository", "/none")]
+    "arguments",
+    [
+        ("--http-port", "70000"),
+        ("--placement", "tpu"),
+        ("--model-repository", "/none"),
+        ("--trace-rate", "10"),
+        ("--trace-file", "traces.json", "--trace-rate", "0"),
+    ],
 )
 def test_bad_usage_is_exit_code_2(arguments):
     result = run(*arguments)

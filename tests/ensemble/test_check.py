@@ -103,6 +103,7 @@ SOUND = {
     "a length that may vary meets a fixed one": ensemble(step("any", "a=x", "b=t"), SECOND),
     "an inner tensor that is an output too": ensemble(FIRST, SECOND, start=also("output", "t")),
     "batches smaller than a step's": ensemble(DOUBLE, start=declared(max_batch_size="4")),
+    "a step that does not batch, whose shapes fit": ensemble(step("single", "a=x", "b=y")),
     "no batches at all": ensemble(step("single", "a=x", "b=y"), start=declared(max_batch_size="0", dims="[ 5, 1 ]")),
     "no batches, over a model that batches": ensemble(DOUBLE, start=declared(max_batch_size="0", dims="[ -1, 1 ]")),
 }
@@ -160,10 +161,6 @@ PROBLEMS = {
         ],
     ),
     "batch": (ensemble(step("small", "a=x", "b=y")), "e takes batches of 8, its step small only 4"),
-    "a step that takes no batches": (
-        ensemble(step("single", "a=x", "b=y")),
-        "e takes batches of 8, its step single only 0",
-    ),
     "platform": (ensemble(DOUBLE, start=declared(platform='"python"')), 'e must say platform: "ensemble"'),
     "backend": (ensemble(DOUBLE) + ' backend: "ensemble"', "e names a backend, ensemble"),
     "instances": (ensemble(DOUBLE) + " instance_group { count: 2 }", "e has instance_group: only its steps can"),

@@ -21,13 +21,24 @@ CONTRACT = {
         {"OUTPUT__0": ("FP32", [1])},
     ),
     "cuml": ("fil", {"input__0": ("FP32", [207])}, {"output__0": ("FP32", [1])}),
+    "gate": ("fil", {"input__0": ("FP32", [207])}, {"output__0": ("FP32", [1])}),
     "postprocess": (
         "python",
         {"BERT_WEIGHT_INPUT": ("FP32", [1]), "BERT_LARGE_SCORE": ("FP32", [1]), "CUML_SCORE": ("FP32", [1])},
         {"OUTPUT0": ("FP32", [1])},
     ),
     "ensemble_all": ("", EXCERPT, {"SCORE": ("FP32", [1])}),
-    "bls_pipeline": ("python", EXCERPT, {"SCORE": ("FP32", [1])}),
+    "bls_pipeline": (
+        "python",
+        EXCERPT,
+        {
+            "SCORE": ("FP32", [1]),
+            "BERT_SCORE": ("FP32", [1]),
+            "CUML_SCORE": ("FP32", [1]),
+            "ROUTE": ("STRING", [1]),
+            "DEGRADED": ("BOOL", [1]),
+        },
+    ),
 }
 UNREADABLE = {
     "unknown field": ("max_batches: 8", "1:1"),
@@ -48,7 +59,7 @@ def write(folder: Path, content: str) -> Path:
     return path
 
 
-def test_the_repository_has_the_six_models_of_the_contract(models: dict[str, ModelConfig]) -> None:
+def test_the_repository_has_the_models_of_the_contract(models: dict[str, ModelConfig]) -> None:
     assert models.keys() == CONTRACT.keys()
 
 

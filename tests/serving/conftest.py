@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import os
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +108,27 @@ def fake_runtime(tmp_path: Path) -> Callable[[str], Runtime]:
 @pytest.fixture
 def ready_server(fake_runtime: Callable[[str], Runtime]) -> Runtime:
     return fake_runtime(READY_SERVER)
+
+
+@pytest.fixture
+def start_stub(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start a child of this process that looks like a stub for a model of a repository, and does nothing."""
+    started = []
+
+    def start(model: str, instance: str | None = None) -> subprocess.Popen:
+        file = tmp_path / "models" / model / "1" / "model.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("import time\ntime.sleep(600)\n")
+        name = instance or f"{model}_0_0"
+        between = ["region", "1048576", "1048576", str(os.getpid()), "/backends/python", "336"]
+        arguments = ["/backends/python/triton_python_backend_stub", str(file), *between, name, "DEFAULT"]
+        started.append(subprocess.Popen(arguments, executable=sys.executable))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 class FakeTensor:

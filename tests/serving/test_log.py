@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.log import failures, loaded_models
+from serving.log import failures, loaded_models, still_loaded
 
 LOADED = """I1122 17:57:12.001345 6237 model_lifecycle.cc:839] "successfully loaded 'postprocess'\""""
 NO_MODULE = (
@@ -64,6 +64,17 @@ def test_reasons_come_in_order_each_once_and_without_noise():
 @given(st.lists(st.sampled_from(HARMLESS)))
 def test_a_log_without_an_error_gives_no_reason(lines):
     assert failures(lines) == []
+
+
+def test_models_still_loaded_are_counted_second_by_second_once_the_requests_are_answered():
+    lines = [
+        'I1123 03:38 6237 server.cc:321] "Timeout 30: Found 1 model versions that have in-flight inferences"',
+        *HARMLESS,
+        'I1123 03:39 6237 server.cc:345] "Timeout 29: Found 18 live models and 0 in-flight non-inference requests"',
+        'I1123 03:40 6237 server.cc:345] "Timeout 28: Found 3 live models and 2 in-flight non-inference requests"',
+    ]
+    assert still_loaded(lines) == [18, 3]
+    assert still_loaded(HARMLESS) == []
 
 
 names = st.lists(st.text("abcdefg-_0123456789", min_size=1, max_size=12), max_size=6)

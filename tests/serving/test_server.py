@@ -3,6 +3,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_the_log_goes_where_asked_and_models_are_shown_as_they_load(use, ready_s
     assert log_file.is_file()
 
 
-def test_ports_asked_for_are_passed_on_and_model_control_is_off(use, ready_server, tmp_path):
+def test_ports_asked_for_are_passed_on_and_model_control_is_closed(use, ready_server, tmp_path):
     use(ready_server)
     http, grpc, metrics = server.free_ports(3)
     with running(Options(tmp_path, Placement.CPU, "127.0.0.1", http, grpc, metrics)) as started:
@@ -67,7 +68,8 @@ def test_ports_asked_for_are_passed_on_and_model_control_is_off(use, ready_serve
     assert {f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"} <= set(arguments)
     assert {f"--{each}-address=127.0.0.1" for each in ("http", "grpc", "metrics")} <= set(arguments)
     assert f"--model-repository={tmp_path}" in arguments
-    assert "--model-control-mode=none" in arguments
+    assert set(started.control.arguments()) <= set(arguments)
+    assert not any("trace" in argument for argument in arguments if "restricted" not in argument)
     assert "CUDA_VISIBLE_DEVICES=" in environment
 
 
@@ -119,6 +121,57 @@ def test_a_server_that_does_not_stop_when_asked_is_killed(use, ready_server, fak
     with running(Options(tmp_path)) as started:
         monkeypatch.setattr(server, "EXIT_TIMEOUT_S", -14.9)
     assert started.process.poll() == -9
+
+
+STUCK = """\
+import mmap, pathlib, signal, time
+def end(*_):
+    for left in (3, 2, 2, 2, 2):
+        print(f'"Timeout 9: Found {left} live models and 0 in-flight non-inference requests"', flush=True)
+    while True:
+        time.sleep(60)
+signal.signal(signal.SIGTERM, end)
+"""
+
+
+def test_a_server_that_waits_for_models_that_it_cannot_unload_is_killed_soon(use, ready_server, fake_runtime, tmp_path):
+    use(fake_runtime(STUCK + ready_server.executable.read_text().partition("\n")[2]))
+    with running(Options(tmp_path)) as started:
+        started.control.was_used = True
+        start = time.monotonic()
+    assert started.process.poll() == -9
+    assert time.monotonic() - start < 10
+
+
+def test_a_server_whose_models_can_all_be_unloaded_gets_its_time(
+    use, ready_server, fake_runtime, tmp_path, monkeypatch
+):
+    use(fake_runtime(STUCK + ready_server.executable.read_text().partition("\n")[2]))
+    with running(Options(tmp_path)):
+        monkeypatch.setattr(server, "EXIT_TIMEOUT_S", -14)
+        start = time.monotonic()
+    assert time.monotonic() - start >= 1
+
+
+def test_shared_memory_of_a_server_that_is_killed_is_removed(use, ready_server, fake_runtime, tmp_path, monkeypatch):
+    region = tmp_path / f"triton_python_backend_shm_region_{uuid.uuid4()}"
+    region.write_bytes(b" " * 4096)
+    mapping = f"region = open({str(region)!r}, 'r+b')\nmapped = mmap.mmap(region.fileno(), 4096)\n"
+    use(fake_runtime(STUCK + mapping + ready_server.executable.read_text().partition("\n")[2]))
+    with running(Options(tmp_path)) as started:
+        monkeypatch.setattr(server, "EXIT_TIMEOUT_S", -14.9)
+    assert started.process.poll() == -9
+    assert not region.exists()
+
+
+def test_traces_are_asked_for_as_they_are_wanted(use, ready_server, tmp_path):
+    use(ready_server)
+    file = tmp_path / "new" / "traces.json"
+    with running(Options(tmp_path, trace_file=file, trace_rate=7)) as started:
+        arguments = Path(f"/proc/{started.process.pid}/cmdline").read_text().split("\0")
+        (tmp_path / "new" / "traces.json.parts" / "part.0").write_text('[{"id": 1}]')
+    assert {f"--trace-config=triton,file={file}.parts/part", "--trace-config=rate=7"} <= set(arguments)
+    assert file.read_text() == '[{"id": 1}]'
 
 
 def test_a_server_that_ends_by_itself_is_reported_with_its_exit_code_and_log(use, ready_server, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ensemble.config import read_config
-from serving.artefacts import missing_artefacts
+from serving.artefacts import ARTEFACTS, missing_artefacts
 from stages.encoder import PooledEncoder
 from stages.encoder import predict as predict_bert
 from stages.features import extract
@@ -50,11 +50,12 @@ def test_the_built_encoder_scores_as_the_assembled_one_does(built, bundle, tiny,
     np.testing.assert_allclose(InProcessPipeline(built).bert(texts), expected, atol=1e-4)
 
 
-def test_the_built_forest_scores_as_the_fitted_forest_does(built, bundle, corpus, tmp_path):
-    (tmp_path / "forest.tl").write_bytes(bundle.forest)
-    pipeline = InProcessPipeline(built)
-    expected = predict(load_forest(tmp_path / "forest.tl"), extract(corpus.texts, bundle.features))
-    np.testing.assert_array_equal(pipeline.cuml(corpus.texts), expected)
+@pytest.mark.parametrize(("fitted", "stage"), [("forest", "cuml"), ("gate", "gate")])
+def test_the_built_forests_predict_as_the_fitted_ones_do(built, bundle, corpus, tmp_path, fitted, stage):
+    (tmp_path / "fitted.tl").write_bytes(getattr(bundle, fitted))
+    predicted = getattr(InProcessPipeline(built), stage)(corpus.texts)
+    expected = predict(load_forest(tmp_path / "fitted.tl"), extract(corpus.texts, bundle.features))
+    np.testing.assert_array_equal(predicted, expected)
 
 
 def test_the_blend_weight_shares_between_the_two(built, reference_texts):
@@ -83,7 +84,7 @@ def test_the_base_encoder_is_loaded_by_name_where_none_is_given(bundle, reposito
 def test_another_encoder_than_the_one_trained_with_is_refused_before_anything_is_written(bundle, tiny, repository):
     with pytest.raises(EncoderError, match=f"the bundle was trained with {bundle.facts.encoder_sha256}"):
         build_repository(bundle, repository, [], replace(tiny, sha256="0" * 64))
-    assert len(missing_artefacts(repository)) == 4
+    assert missing_artefacts(repository) == list(ARTEFACTS)
 
 
 def with_reference(bundle: Bundle, scores: list[list[float]]) -> Bundle:

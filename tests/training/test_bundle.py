@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import treelite
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save
 
+from stages.forest import n_outputs
 from training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256
 from training.bundle import DEFAULT_BUNDLE, Bundle, hash_text, hash_url, quantiles
 from training.corpus import Corpus, read_corpus
@@ -21,6 +23,7 @@ FILES = (
     "bundle.json",
     "encoder.safetensors.xz",
     "forest.tl.xz",
+    "gate.tl.xz",
     "features.json",
     "trained_urls.bin",
     "out_of_fold.safetensors",
@@ -36,7 +39,7 @@ def folder(trained, tmp_path: Path) -> Path:
 def test_a_bundle_is_read_as_it_was_written(trained, folder):
     loaded, written = Bundle.load(folder), trained.bundle
     assert loaded.facts == written.facts
-    assert loaded.forest == written.forest
+    assert (loaded.forest, loaded.gate) == (written.forest, written.gate)
     assert loaded.trained_urls == written.trained_urls
     assert sorted(loaded.changes) == sorted(written.changes)
     for name, change in written.changes.items():
@@ -53,6 +56,13 @@ def test_saving_what_was_loaded_writes_the_same_files(folder, tmp_path):
     Bundle.load(folder).save(tmp_path / "again")
     for name in FILES:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_the_gate_can_be_written_alone(folder):
+    before = {name: (folder / name).read_bytes() for name in FILES}
+    Bundle.save_gate(folder, b"another gate")
+    assert Bundle.load(folder).gate == b"another gate"
+    assert [name for name in FILES if (folder / name).read_bytes() != before[name]] == ["gate.tl.xz"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -73,6 +83,8 @@ def test_a_missing_file_is_an_os_error(folder, name):
         ("encoder.safetensors.xz", lzma.compress(b"cut off")[:-9]),
         ("forest.tl.xz", b"not compressed"),
         ("forest.tl.xz", b""),
+        ("gate.tl.xz", b"not compressed"),
+        ("gate.tl.xz", b""),
         ("features.json", b"[]"),
         ("features.json", b"{}"),
         ("out_of_fold.safetensors", b"cut"),
@@ -151,6 +163,11 @@ class TestTheCommittedBundle:
         assert 0 <= committed.facts.bert_weight <= 1
         assert len(committed.facts.reference_scores) == 10
         assert committed.changes["head.weight"].shape == (1, len(committed.facts.layers) * 384)
+
+    def test_has_two_forests_over_all_features_that_give_a_number_each(self, committed):
+        for forest in (committed.forest, committed.gate):
+            model = treelite.Model.deserialize_bytes(forest)
+            assert (model.num_feature, n_outputs(model)) == (207, 1)
 
     def test_has_a_model_card_with_its_own_facts_and_the_licence(self, committed, card):
         facts = committed.facts

@@ -1,72 +1,45 @@
 """Policy `parallel`: both scorers see every excerpt, at the same time."""
 
-import asyncio
-from typing import Any
-
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from bls.policies.parallel import parallel
-from bls.stages import Prepared, Scores, StageError
-
-EXCERPTS = np.array([[b"A hen."], [b"The sea."], [b"Rain"]], dtype=object)
-SAFETY_S = 10
+from bls.stages import StageError
 
 
-class Meeting:
-    """Stages whose scorers answer only when both have been called."""
-
-    def __init__(self) -> None:
-        self.bert_called, self.cuml_called = asyncio.Event(), asyncio.Event()
-
-    async def preprocess(self, excerpts: NDArray[Any]) -> Prepared:
-        return Prepared("ids", "mask", "features")
-
-    async def bert(self, ids: str, mask: str) -> str:
-        self.bert_called.set()
-        await self.cuml_called.wait()
-        return f"bert of {ids} and {mask}"
-
-    async def cuml(self, features: str) -> str:
-        self.cuml_called.set()
-        await self.bert_called.wait()
-        return f"cuml of {features}"
+def test_every_row_is_blended_by_its_weight(stages, loop, batch_of) -> None:
+    outcome = loop.run(parallel(stages, batch_of(0.0, 1.0, 0.5)))
+    assert outcome.scores.ravel().tolist() == [65, 8, 43]
+    assert outcome.bert.ravel().tolist() == [6, 8, 4]
+    assert outcome.cuml.ravel().tolist() == [65, 84, 82]
+    assert outcome.route.ravel().tolist() == [b"bert-large+cuml"] * 3
+    assert outcome.reasons.ravel().tolist() == [""] * 3
 
 
-async def meet() -> Scores:
-    return await asyncio.wait_for(parallel(Meeting(), EXCERPTS), SAFETY_S)
+def test_the_scorers_run_at_the_same_time(stages, loop, batch_of) -> None:
+    stages.delays |= {"preprocess": 1, "bert-large": 5, "cuml": 4}
+    loop.run(parallel(stages, batch_of(1, 1, 1)))
+    assert loop.seconds == 6
 
 
-def test_the_scorers_run_at_the_same_time() -> None:
-    asyncio.run(meet())
-
-
-def test_each_scorer_gets_its_tensors_and_gives_its_score() -> None:
-    assert asyncio.run(meet()) == Scores(bert="bert of ids and mask", cuml="cuml of features")
-
-
-def test_every_excerpt_is_scored_by_both_in_order(stages) -> None:
-    bert, cuml = asyncio.run(parallel(stages, EXCERPTS))
-    assert bert.ravel().tolist() == [6, 8, 4]
-    assert cuml.ravel().tolist() == list(b"ATR")
-
-
-def test_a_batch_takes_one_call_a_stage(stages) -> None:
-    asyncio.run(parallel(stages, EXCERPTS))
+def test_a_batch_takes_one_call_a_stage(stages, loop, batch_of) -> None:
+    loop.run(parallel(stages, batch_of(1, 1, 1)))
     assert sorted(stages.calls) == [("bert-large", 3), ("cuml", 3), ("preprocess", 3)]
-    assert stages.calls[0] == ("preprocess", 3)
+
+
+def test_there_is_no_limit_to_how_long_the_encoder_may_take(stages, loop, batch_of) -> None:
+    loop.run(parallel(stages, batch_of(1, 1, 1)))
+    assert stages.timeouts == [None]
 
 
 @pytest.mark.parametrize("stage", ["preprocess", "bert-large", "cuml"])
-def test_a_stage_that_fails_is_named(stages, stage: str) -> None:
-    stages.broken = {stage}
+def test_a_stage_that_fails_is_named(stages, loop, batch_of, stage: str) -> None:
+    stages.fails[stage] = stages.ALWAYS
     with pytest.raises(StageError, match=f"^{stage}: out of order$"):
-        asyncio.run(parallel(stages, EXCERPTS))
+        loop.run(parallel(stages, batch_of(1, 1, 1)))
 
 
-def test_no_scorer_is_called_when_preprocess_fails(stages) -> None:
-    stages.broken = {"preprocess"}
+def test_no_scorer_is_called_when_preprocess_fails(stages, loop, batch_of) -> None:
+    stages.fails["preprocess"] = 1
     with pytest.raises(StageError):
-        asyncio.run(parallel(stages, EXCERPTS))
+        loop.run(parallel(stages, batch_of(1, 1, 1)))
     assert stages.calls == [("preprocess", 3)]

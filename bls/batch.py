@@ -1,0 +1,114 @@
+"""What a policy is asked, and what it answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bls.stages import Tensor
+from stages.blend import blend
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B excerpts, of one request or of several that ask the same.
+
+    Attributes:
+        excerpts: object array [B, 1] of UTF-8 bytes.
+        weights: FP32 [B, 1], the share of `bert-large` in each row's score.
+        waited_s: seconds since the request arrived, at most; the longest of several.
+    """
+
+    excerpts: NDArray[Any]
+    weights: Scores
+    waited_s: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.excerpts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The scores of B rows, and how they came about.
+
+    Attributes:
+        scores: FP32 [B, 1].
+        bert: what `bert-large` said, FP32 [B, 1]; NaN where it was not asked or did not answer.
+        cuml: the same for `cuml`.
+        route: object array [B, 1] of UTF-8 bytes, the models whose scores went into each row's.
+        reasons: object array [B, 1] of strings: why the row's score is not what was asked for, empty where it is.
+    """
+
+    scores: Scores
+    bert: Scores
+    cuml: Scores
+    route: NDArray[Any]
+    reasons: NDArray[Any] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def rows(self, start: int, end: int) -> "Outcome":
+        """A part of the rows."""
+        part = slice(start, end)
+        return Outcome(self.scores[part], self.bert[part], self.cuml[part], self.route[part], self.reasons[part])
+
+
+OUTPUTS: Mapping[str, Callable[[Outcome], NDArray[Any]]] = {
+    "SCORE": lambda outcome: outcome.scores,
+    "BERT_SCORE": lambda outcome: outcome.bert,
+    "CUML_SCORE": lambda outcome: outcome.cuml,
+    "ROUTE": lambda outcome: outcome.route,
+    "DEGRADED": lambda outcome: outcome.reasons != "",
+}
+"""The tensors of `bls_pipeline` by name; all but the first are made only if they are asked for."""
+
+BOTH, BERT, CUML = "bert-large+cuml", "bert-large", "cuml"
+
+
+def of_both(batch: Batch, bert: Tensor, cuml: Tensor) -> Outcome:
+    """Every row has both scores: they are blended."""
+    bert, cuml = on_host(bert), on_host(cuml)
+    return Outcome(blend(batch.weights, bert, cuml), bert, cuml, *same(len(batch), BOTH))
+
+
+def of_cuml(cuml: Tensor, reason: str = "") -> Outcome:
+    """Every row has the forest's score alone."""
+    cuml = on_host(cuml)
+    return Outcome(cuml, missing(len(cuml)), cuml, *same(len(cuml), CUML, reason))
+
+
+def of_bert(bert: Tensor, reason: str = "") -> Outcome:
+    """Every row has the encoder's score alone."""
+    bert = on_host(bert)
+    return Outcome(bert, bert, missing(len(bert)), *same(len(bert), BERT, reason))
+
+
+def excused(outcome: Outcome, exact: NDArray[np.bool_]) -> Outcome:
+    """`outcome` without the reasons of rows whose score is what was asked for all the same, BOOL [B, 1]."""
+    return Outcome(
+        outcome.scores, outcome.bert, outcome.cuml, outcome.route, np.where(exact, "", outcome.reasons).astype(object)
+    )
+
+
+def same(n_rows: int, route: str, reason: str = "") -> tuple[NDArray[Any], NDArray[Any]]:
+    """Route and reason of rows that all went the same way."""
+    return (
+        np.full((n_rows, 1), route.encode(), dtype=object),
+        np.full((n_rows, 1), reason, dtype=object),
+    )
+
+
+def missing(n_rows: int) -> Scores:
+    """Scores that nobody gave: NaN, FP32 [B, 1]."""
+    return np.full((n_rows, 1), np.nan, dtype=np.float32)
+
+
+def on_host(tensor: Tensor) -> Scores:
+    """A score tensor as NumPy sees it; Triton's own are asked for on the host."""
+    scores: Scores = tensor if isinstance(tensor, np.ndarray) else tensor.as_numpy()
+    return scores

@@ -1,0 +1,81 @@
+"""Policy `deadline`: answer within a time budget, from whichever scorer has answered by then."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
+from bls.stages import Prepared, StageError, StageLateError, Stages
+
+ALONE = True
+"""Each request has a deadline of its own, so none shares its calls with another."""
+
+GRACE_S = 0.5
+"""How long past the budget the forest's answer is waited for where there is no other: milliseconds, if all is well."""
+
+Call = asyncio.Future[Any]
+
+
+async def deadline(stages: Stages, batch: Batch, *, deadline_ms: float = 200.0) -> Outcome:
+    """Blend both scores, or take the one that is there when the time is up or the other has failed.
+
+    Args:
+        stages: the models.
+        batch: the rows of one request.
+        deadline_ms: milliseconds from the request's arrival at the server, time in its queue included.
+
+    Raises:
+        StageLateError: if the time is up and neither scorer has answered.
+        StageError: if preprocessing fails, or both scorers do.
+    """
+    end = time.monotonic() + deadline_ms / 1000 - batch.waited_s
+    preparing = _start(stages.preprocess(batch.excerpts))
+    await _wait(end + GRACE_S, preparing)
+    prepared: Prepared = _result(preparing, "preprocess")
+    cuml = _start(stages.cuml(prepared.features))
+    bert = _start(_encode(stages, prepared, end))
+    await _wait(end, bert, cuml)
+    if not bert.done() or bert.exception():
+        await _wait(end + GRACE_S, cuml)
+    return _from_what_is_there(batch, bert, cuml)
+
+
+async def _encode(stages: Stages, prepared: Prepared, end: float) -> Any:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise StageLateError("bert-large", "no time left to ask")
+    return await stages.bert(prepared.ids, prepared.mask, timeout_s=left)
+
+
+def _from_what_is_there(batch: Batch, bert: Call, cuml: Call) -> Outcome:
+    try:
+        bert_scores = _result(bert, "bert-large")
+    except StageError as without_bert:
+        reason = _reason(without_bert)
+        return excused(of_cuml(_result(cuml, "cuml"), reason), batch.weights == 0)
+    try:
+        return of_both(batch, bert_scores, _result(cuml, "cuml"))
+    except StageError as without_cuml:
+        return excused(of_bert(bert_scores, _reason(without_cuml)), batch.weights == 1)
+
+
+def _reason(error: StageError) -> str:
+    return f"{error.stage} {'late' if isinstance(error, StageLateError) else 'failed'}"
+
+
+def _start(call: Coroutine[Any, Any, Any]) -> Call:
+    """A call that may be given up: it then goes on behind our back, and nobody looks at what it gives."""
+    task = asyncio.ensure_future(call)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
+async def _wait(end: float, *calls: Call) -> None:
+    await asyncio.wait(calls, timeout=max(0.0, end - time.monotonic()))
+
+
+def _result(call: Call, stage: str) -> Any:
+    if not call.done():
+        raise StageLateError(stage, "no answer in time")
+    return call.result()

@@ -1,0 +1,111 @@
+"""What bls_pipeline tells Prometheus: the counters before and after requests whose course is known."""
+
+import re
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from client.samples import sample_passages
+from serving.server import TritonServer
+
+TEXTS = list(sample_passages().values())[:4]
+PATIENCE_S = 10
+
+Ask = Callable[..., dict[str, np.ndarray]]
+
+
+def counters(server: TritonServer) -> Counter[str]:
+    """All of bls_pipeline's, as they are written: `name{label="value"}`."""
+    with urllib.request.urlopen(server.metrics_url) as response:
+        lines = response.read().decode().splitlines()
+    return Counter(
+        {
+            name: float(value)
+            for name, value in (re.split(r" (?=\S+$)", each) for each in lines if each.startswith("bls_"))
+        }
+    )
+
+
+def settled(server: TritonServer) -> Counter[str]:
+    """What they stand at when all that has been is reported."""
+    seen = counters(server)
+    while True:
+        time.sleep(1.2)  # longer than `bls.metrics.EVERY_S`
+        now = counters(server)
+        if now == seen:
+            return now
+        seen = now
+
+
+@pytest.fixture(scope="module")
+def added(server: TritonServer, ask_bls: Ask) -> Counter[str]:
+    """What the requests below added."""
+    before = settled(server)
+    url = server.grpc_url
+    ask_bls(url, TEXTS)
+    ask_bls(url, TEXTS[:3], policy="graph")
+    ask_bls(url, TEXTS, policy="cascade", tolerance=1000)
+    ask_bls(url, TEXTS, [0.0, 1.0, 1.0, 1.0], policy="cascade", tolerance=0)
+    ask_bls(url, TEXTS, [0.0, 1.0, 1.0, 1.0], policy="deadline", deadline_ms=0)
+    for _ in range(2):
+        with pytest.raises(InferenceServerException):
+            ask_bls(url, TEXTS, policy="fastest")
+    with pytest.raises(InferenceServerException):
+        ask_bls(url, [""])
+    return Counter({name: value - before[name] for name, value in settled(server).items() if value != before[name]})
+
+
+def of(added: Counter[str], family: str) -> dict[str, float]:
+    """One family's increments by label."""
+    found = {name: re.fullmatch(rf'{family}(?:\{{\w+="(.*)"\}})?', name) for name in added}
+    return {match[1] or "": added[name] for name, match in found.items() if match}
+
+
+def test_requests_are_counted_by_policy(added) -> None:
+    assert of(added, "bls_requests_total") == {"parallel": 1, "graph": 1, "cascade": 2, "deadline": 1}
+
+
+def test_rows_are_counted_by_route(added) -> None:
+    assert of(added, "bls_rows_total") == {"bert-large+cuml": 4 + 3, "ensemble_all": 3, "cuml": 4 + 1 + 4}
+
+
+def test_rows_that_are_not_as_asked_for_are_counted_by_reason(added) -> None:
+    assert of(added, "bls_degraded_rows_total") == {"bert-large late": 3}
+
+
+def test_rows_that_needed_no_encoder_are_counted(added) -> None:
+    assert of(added, "bls_encoder_rows_saved_total") == {"": 4 + 1 + 1}
+
+
+def test_errors_are_counted_by_kind(added) -> None:
+    assert of(added, "bls_errors_total") == {"PolicyError": 2, "InvalidRowError": 1}
+
+
+def test_calls_add_up_by_stage(added) -> None:
+    assert of(added, "bls_stage_calls_total") == {
+        "preprocess": 5,
+        "bert-large": 3,
+        "cuml": 5,
+        "gate": 2,
+        "postprocess": 1,
+    }
+    assert not of(added, "bls_stage_failures_total")
+
+
+def test_time_is_counted_for_every_stage_that_was_called(added) -> None:
+    seconds = of(added, "bls_stage_seconds_total")
+    assert seconds.keys() == of(added, "bls_stage_calls_total").keys()
+    assert all(0 < each < PATIENCE_S for each in seconds.values())
+
+
+def test_every_family_says_what_it_counts(server: TritonServer, added) -> None:
+    with urllib.request.urlopen(server.metrics_url) as response:
+        told = response.read().decode()
+    for family in {re.split(r"\{", name)[0] for name in added}:
+        assert f"# TYPE {family} counter" in told
+        assert re.search(rf"# HELP {family} \w+", told)

@@ -1,0 +1,196 @@
+"""What each policy promises, asked of a real server over both protocols, and held against the stages in process."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from bls.batch import OUTPUTS
+from bls.policy import policy_names
+from client.samples import sample_passages
+from client.scorer import Scorer
+from serving.server import TritonServer
+from stages.pipeline import InProcessPipeline
+
+TOLERANCE = 1e-5
+LONG_MS = 60_000
+TEXTS = list(sample_passages().values())
+WEIGHTS = np.linspace(0, 1, len(TEXTS), dtype=np.float32)
+ALL = tuple(OUTPUTS)
+
+Ask = Callable[..., dict[str, np.ndarray]]
+
+
+class Right:
+    """What the models say of the sample passages, and so what every policy must give."""
+
+    def __init__(self, truth: InProcessPipeline) -> None:
+        self.bert, self.cuml, gap = (stage(TEXTS)[:, 0] for stage in (truth.bert, truth.cuml, truth.gate))
+        self.blend = truth.score(TEXTS, WEIGHTS[:, None])[:, 0]
+        self.moves = WEIGHTS * gap
+
+    def tolerance(self, n_asked: int) -> float:
+        """One at which so many rows are worth asking the encoder, midway between two of them."""
+        rising = np.sort(self.moves)[::-1]
+        return float((rising[n_asked - 1] + rising[n_asked]) / 2)
+
+
+@pytest.fixture(scope="module")
+def right(truth: InProcessPipeline) -> Right:
+    return Right(truth)
+
+
+def assert_near(scores: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=TOLERANCE)
+
+
+POLICIES = ["parallel", "graph", "fallback", "deadline", "cascade"]
+IN_FULL: dict[str, dict[str, Any]] = {
+    "parallel": {},
+    "graph": {},
+    "fallback": {},
+    "deadline": {"deadline_ms": LONG_MS},
+    "cascade": {"tolerance": 0},
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_with_all_the_time_and_no_tolerance_every_policy_is_the_ensemble(
+    ask_bls: Ask, url: str, right: Right, policy: str
+) -> None:
+    answer = ask_bls(url, TEXTS, WEIGHTS, policy=policy, **IN_FULL[policy])
+    with Scorer("ensemble_all", None, url) as ensemble:
+        assert_near(answer["SCORE"], ensemble.score(TEXTS, WEIGHTS.tolist()).values)
+    assert_near(answer["SCORE"], right.blend)
+    assert not answer["DEGRADED"].any()
+    asked = WEIGHTS > 0 if policy == "cascade" else np.full(len(TEXTS), True)
+    assert_near(answer["BERT_SCORE"], np.where(asked, right.bert, np.nan))
+    assert_near(answer["CUML_SCORE"], right.cuml)
+    route = b"ensemble_all" if policy == "graph" else b"bert-large+cuml"
+    assert answer["ROUTE"].tolist() == np.where(asked, route, b"cuml").tolist()
+
+
+@pytest.mark.parametrize("n_asked", [1, 4, len(TEXTS) - 1])
+def test_cascade_asks_the_encoder_for_exactly_the_rows_that_are_worth_it(
+    ask_bls: Ask, url: str, right: Right, n_asked: int
+) -> None:
+    tolerance = right.tolerance(n_asked)
+    asked = right.moves > tolerance
+    assert asked.sum() == n_asked
+    answer = ask_bls(url, TEXTS, WEIGHTS, policy="cascade", tolerance=tolerance)
+    assert_near(answer["SCORE"], np.where(asked, right.blend, right.cuml))
+    assert_near(answer["BERT_SCORE"], np.where(asked, right.bert, np.nan))
+    assert_near(answer["CUML_SCORE"], right.cuml)
+    assert answer["ROUTE"].tolist() == np.where(asked, b"bert-large+cuml", b"cuml").tolist()
+    assert not answer["DEGRADED"].any()
+
+
+def test_cascade_asks_for_none_where_none_is_worth_it(ask_bls: Ask, url: str, right: Right) -> None:
+    answer = ask_bls(url, TEXTS, WEIGHTS, policy="cascade", tolerance="1000")
+    assert_near(answer["SCORE"], right.cuml)
+    assert set(answer["ROUTE"]) == {b"cuml"}
+    assert np.isnan(answer["BERT_SCORE"]).all()
+    assert not answer["DEGRADED"].any()
+
+
+def test_without_any_time_the_forest_answers_and_says_that_it_is_not_what_was_asked_for(
+    ask_bls: Ask, url: str, right: Right
+) -> None:
+    answer = ask_bls(url, TEXTS, WEIGHTS, policy="deadline", deadline_ms=0)
+    assert_near(answer["SCORE"], right.cuml)
+    assert_near(answer["CUML_SCORE"], right.cuml)
+    assert np.isnan(answer["BERT_SCORE"]).all()
+    assert set(answer["ROUTE"]) == {b"cuml"}
+    np.testing.assert_array_equal(answer["DEGRADED"], WEIGHTS > 0)
+
+
+@pytest.mark.parametrize("outputs", [["SCORE"], ["ROUTE"], ["DEGRADED", "SCORE"], ["CUML_SCORE", "BERT_SCORE"], ALL])
+def test_only_the_outputs_that_are_asked_for_are_sent(ask_bls: Ask, url: str, outputs: list[str]) -> None:
+    answer = ask_bls(url, TEXTS[:2], 0.5, outputs)
+    assert set(answer) == set(outputs)
+    assert all(len(tensor) == 2 for tensor in answer.values())
+
+
+def test_the_configured_policy_is_the_one_for_requests_that_name_none(ask_bls: Ask, url: str, right: Right) -> None:
+    answer = ask_bls(url, TEXTS, WEIGHTS)
+    assert_near(answer["SCORE"], right.blend)
+    assert set(answer["ROUTE"]) == {b"bert-large+cuml"}
+
+
+REFUSED = {
+    "unknown policy": (
+        {"policy": "fastest"},
+        f"no policy 'fastest'; there are {', '.join(policy_names())}",
+    ),
+    "no name": ({"policy": 3}, "no policy '3'"),
+    "unknown parameter": (
+        {"policy": "cascade", "deadline_ms": 5},
+        "policy cascade takes no parameter 'deadline_ms'; it takes tolerance",
+    ),
+    "parameter of another policy": ({"tolerance": 1}, "policy parallel takes no parameter 'tolerance'; it takes none"),
+    "not a number": ({"policy": "cascade", "tolerance": "much"}, "tolerance is a number of at least 0, not 'much'"),
+    "truth": ({"policy": "deadline", "deadline_ms": True}, "deadline_ms is a number of at least 0, not True"),
+    "negative": ({"policy": "deadline", "deadline_ms": -0.5}, "deadline_ms is a number of at least 0, not -0.5"),
+    "not a choice": (
+        {"policy": "fallback", "on_failure": "pray"},
+        "on_failure is one of degrade, ensemble_all, not 'pray'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("parameters", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_there_is_not_is_refused_with_what_there_is(
+    ask_bls: Ask, url: str, parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        ask_bls(url, TEXTS[:1], **parameters)
+    assert message in str(caught.value)
+    assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
+
+
+def test_when_the_client_sent_it_may_be_anything_and_harms_nobody(ask_bls: Ask, url: str, right: Right) -> None:
+    for sent in ("just now", "1e999", True, -1, 0.5):
+        answer = ask_bls(url, TEXTS[:2], WEIGHTS[:2], policy="deadline", deadline_ms=LONG_MS, sent_unix_s=sent)
+        assert_near(answer["SCORE"], right.blend[:2])
+
+
+def test_requests_for_different_policies_at_the_same_time_get_each_their_own(
+    ask_bls: Ask, server: TritonServer, right: Right
+) -> None:
+    middle = right.tolerance(len(TEXTS) // 2)
+    forest = {"policy": "cascade", "tolerance": 1000}
+    expected = [
+        ({}, right.blend),
+        ({"policy": "graph"}, right.blend),
+        ({"policy": "fallback"}, right.blend),
+        ({"policy": "deadline", "deadline_ms": LONG_MS}, right.blend),
+        ({"policy": "cascade", "tolerance": middle}, np.where(right.moves > middle, right.blend, right.cuml)),
+        (forest, right.cuml),
+        ({"policy": "no such"}, None),
+    ]
+    sent = [(row, *each) for row in range(0, len(TEXTS), 2) for each in expected]
+
+    def score(row: int, parameters: dict[str, Any]) -> float | str:
+        url = server.http_url if row % 4 else server.grpc_url
+        try:
+            return float(ask_bls(url, [TEXTS[row]], WEIGHTS[row], **parameters)["SCORE"][0])
+        except InferenceServerException as error:
+            return str(error)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda each: score(*each[:2]), sent))
+    for (row, parameters, scores), answer in zip(sent, answers, strict=True):
+        if scores is None:
+            assert "no policy 'no such'" in answer
+        else:
+            assert answer == pytest.approx(scores[row], abs=TOLERANCE), parameters
+
+
+def test_a_bad_row_is_refused_whatever_the_policy(ask_bls: Ask, url: str) -> None:
+    for policy in POLICIES:
+        with pytest.raises(InferenceServerException, match="row 1: text is empty") as caught:
+            ask_bls(url, [TEXTS[0], ""], policy=policy)
+        assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
