@@ -12,7 +12,10 @@ SENT = "sent_unix_s"
 """Request parameter: when the client sent the request, in seconds since 1970 by its own clock."""
 
 IDLE_S = 0.01
-"""An instance that was given nothing for so long after a batch had nobody waiting."""
+"""An instance that was given nothing for so long after a batch most likely had nobody waiting."""
+
+FORGOTTEN_S = 1.0
+"""It certainly had nobody waiting after so long: Triton has been seen to leave a request lying for 0.4 s."""
 
 
 class Arrivals:
@@ -31,17 +34,19 @@ class Arrivals:
         unix: Callable[[], float] = time.time,
     ) -> None:
         self._max_rows, self._monotonic, self._unix = max_rows, monotonic, unix
-        self._earliest = self._taken = self._finished = monotonic()
+        self._likely = self._possible = self._taken = self._finished = monotonic()
         self._rows = 0
 
     def take(self, n_rows: int) -> None:
         """A batch of so many rows begins now."""
         now = self._monotonic()
-        if now - self._finished > IDLE_S:
-            self._earliest = now
-        elif self._rows + n_rows <= self._max_rows:
-            self._earliest = self._taken  # else some may not have fitted into the last batch, and are older
+        fits = self._rows + n_rows <= self._max_rows  # else some may have been left by the last batch, and are older
+        self._likely = self._since(now, IDLE_S, self._taken if fits else self._likely)
+        self._possible = self._since(now, FORGOTTEN_S, self._taken if fits else self._possible)
         self._taken, self._rows = now, n_rows
+
+    def _since(self, now: float, idle_s: float, earliest: float) -> float:
+        return now if now - self._finished > idle_s else earliest
 
     def finish(self) -> None:
         """The batch is done."""
@@ -52,12 +57,13 @@ class Arrivals:
 
         Args:
             sent_unix_s: what the client says. A clock that is wrong does little harm: it cannot make a request older
-                than the instance knows it to be. Without it, or where it is no number, the longest possible time is
+                than the instance knows it to be. Without it, or where it is no number, the longest likely time is
                 assumed.
         """
-        longest = self._taken - self._earliest
         sent = _number(sent_unix_s)
-        return longest if math.isnan(sent) else min(longest, max(0.0, self._unix() - sent))
+        if math.isnan(sent):
+            return self._taken - self._likely
+        return min(self._taken - self._possible, max(0.0, self._unix() - sent))
 
 
 def _number(value: float | str | None) -> float:

@@ -1,6 +1,7 @@
 """The imperative pipeline: requests in, as many answers out, and one inner call a stage for all that can share it."""
 
 import asyncio
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bls.batch import Batch, Outcome
 from bls.policy import Choice, Parameter, PolicyError, choose
-from bls.stages import StageError, Stages
+from bls.stages import StageBusyError, StageError, StageLateError, Stages
 from stages import excerpts as gate
 from stages.blend import check_weights
 from stages.errors import InvalidRowError
@@ -40,7 +41,7 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
 
     Invalid requests are turned away before any call. Of the others, those that ask for the same policy with the same
     settings share one call a stage; should that fail, each is tried on its own, so that no request fails for its
-    neighbour's sake.
+    neighbour's sake, unless a stage is busy or late. A policy that raises anything else is told of in Triton's log.
 
     Args:
         requests: the batch.
@@ -76,11 +77,16 @@ def _check(request: Request, defaults: Mapping[str, str]) -> Choice:
 async def _score(requests: Sequence[Request], choice: Choice, stages: Stages) -> list[Answer]:
     try:
         outcome = await choice.policy.run(stages, _joined(requests), **dict(choice.settings))
+    except (StageBusyError, StageLateError) as error:
+        return [error] * len(requests)  # it was not about what was asked: asking again, one by one, makes it worse
     except StageError as error:
         if len(requests) == 1:
             return [error]
         alone = await asyncio.gather(*(_score([request], choice, stages) for request in requests))
         return [answer for answers in alone for answer in answers]
+    except Exception as error:  # a policy's own mistake is its clients' trouble, not that of the others in the batch
+        traceback.print_exc()
+        return [StageError(f"policy {choice.policy.name}", f"{type(error).__name__}: {error}")] * len(requests)
     return list(_split(outcome, requests))
 
 

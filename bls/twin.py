@@ -63,9 +63,7 @@ def code(error: Exception) -> str:
     """
     if isinstance(error, InvalidRowError) or (isinstance(error, StageError) and _NAMES_A_ROW.match(error.reason)):
         return "INVALID_ARG"
-    if isinstance(error, StageBusyError):
-        return "UNAVAILABLE"
-    return "CANCELLED" if isinstance(error, StageLateError) else "INTERNAL"
+    return "UNAVAILABLE" if isinstance(error, StageBusyError | StageLateError) else "INTERNAL"
 
 
 def message(error: Exception) -> str:

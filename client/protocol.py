@@ -31,7 +31,8 @@ Parameter = bool | int | float | str
 _ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)
 _REFUSED = {"StatusCode.INVALID_ARGUMENT", "400"}
 _UNAVAILABLE = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "404", "503"}
-_LATE = {"StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED", "499", "504"}
+_LATE = {"StatusCode.DEADLINE_EXCEEDED", "499", "504"}
+_TOO_LATE = re.compile(r"no answer (in time|within)|no time left|timeout expired", re.I)
 _FULL = "Exceeds maximum queue size"
 _UNREACHABLE = re.compile(
     r"failed to connect|connection refused|socket closed|dns resolution|errors resolving|connection reset", re.I
@@ -166,7 +167,7 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
     status, message = error.status(), error.message()
     if _UNREACHABLE.search(message):
         return ServerUnreachableError(f"no server at {url}: {message}")
-    if status in _LATE:
+    if status in _LATE or (status in _UNAVAILABLE and _TOO_LATE.search(message)):
         return RequestTimeoutError(f"no answer from {url} in time: {message}")
     if _FULL in message:
         return ServerBusyError(f"{url} is busy: {message}")

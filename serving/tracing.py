@@ -47,7 +47,9 @@ class Tracing:
         self.parts.mkdir()
 
     def end(self) -> None:
-        """After the server has ended: put the parts together."""
+        """After the server has ended: put the parts together, once."""
+        if not self.parts.is_dir():
+            return
         parts = sorted(self.parts.iterdir(), key=lambda part: int(part.suffix[1:]))
         with self.file.open("w") as file:
             for number, part in enumerate(parts):

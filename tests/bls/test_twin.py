@@ -267,7 +267,7 @@ CODES = {
     "another reason": (StageError("measure", "out of memory"), "INTERNAL"),
     "a row somewhere in it": (StageError("measure", "see log, row 3: out of memory"), "INTERNAL"),
     "busy": (StageBusyError("measure", "queue is full"), "UNAVAILABLE"),
-    "late": (StageLateError("measure", "no answer"), "CANCELLED"),
+    "late": (StageLateError("measure", "no answer"), "UNAVAILABLE"),
     "unforeseen": (KeyError("x"), "INTERNAL"),
 }
 

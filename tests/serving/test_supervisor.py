@@ -8,7 +8,7 @@ import pytest
 
 from serving import supervisor
 from serving.control import ControlError
-from serving.stubs import find_stubs
+from serving.stubs import find_stubs, process_state
 from serving.supervisor import Supervisor
 
 
@@ -80,7 +80,7 @@ def watch(control, lines, monkeypatch):
 def kill(process: subprocess.Popen) -> None:
     """Leave a zombie, as a server does that has not noticed."""
     process.kill()
-    until(lambda: not any(stub.pid == process.pid for stub in find_stubs(os.getpid())))
+    until(lambda: process_state(process.pid) == "Z")
 
 
 def settle(watching) -> None:
@@ -230,7 +230,7 @@ def test_a_server_that_is_dead_is_left_alone(control, lines):
     watching = Supervisor(server.pid, control, lines.append)
     watching._wanted = {"cuml": 1}  # as if its stubs had gone with it
     server.kill()
-    until(lambda: supervisor.process_state(server.pid) == "Z")
+    until(lambda: process_state(server.pid) == "Z")
     watching.poll()
     server.wait()
     watching.poll()

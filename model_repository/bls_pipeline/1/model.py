@@ -70,6 +70,6 @@ def _counters(name: str, description: str):
 def _code(error: Exception) -> int:
     if isinstance(error, InvalidRowError | PolicyError):
         return pb_utils.TritonError.INVALID_ARG
-    if isinstance(error, StageBusyError):
+    if isinstance(error, StageBusyError | StageLateError):
         return pb_utils.TritonError.UNAVAILABLE
-    return pb_utils.TritonError.CANCELLED if isinstance(error, StageLateError) else pb_utils.TritonError.INTERNAL
+    return pb_utils.TritonError.INTERNAL
