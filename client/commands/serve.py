@@ -1,6 +1,8 @@
 """`readability serve`."""
 
 import signal
+import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -10,10 +12,13 @@ import click
 from client.commands.failures import one_line
 from client.commands.options import model_repository_option
 from client.commands.starting import starting
-from serving.errors import ServingError
+from serving.errors import ServerDiedError, ServingError
 from serving.placement import Placement
 from serving.server import Options
 from serving.tracing import DEFAULT_RATE
+
+LEAST_UPTIME_S = 30.0
+"""A server that ends by itself is started again, unless it ended sooner than this."""
 
 
 class _StopRequest(BaseException):
@@ -30,7 +35,7 @@ Examples:
 
 \b
 Exit codes: 0 stopped by SIGINT or SIGTERM; 2 bad usage; 3 no usable Triton; 4 an artefact is not built; 5 a model did
-not load; 6 the server died; 7 the placement is not to be had; 8 a port is taken; 1 anything else."""
+not load; 6 the server died within half a minute; 7 no such placement; 8 a port is taken; 1 anything else."""
 )
 @click.option(
     "--placement",
@@ -90,12 +95,29 @@ def serve(
         signal.signal(number, _stop)
     with one_line(ServingError, TimeoutError, OSError):
         try:
-            with starting(options, partial(click.echo, err=True)) as server:
-                click.echo(f"http     {server.http_url}\ngrpc     {server.grpc_url}\nmetrics  {server.metrics_url}")
-                click.echo("Ready; Ctrl-C stops it.", err=True)
-                server.wait()
+            while True:
+                options = _serve_once(options)
         except _StopRequest:
             click.echo("Stopped.", err=True)
+
+
+def _serve_once(options: Options) -> Options:
+    """Serve until the server ends by itself, and give the options to start it again with, on the same ports.
+
+    Raises:
+        ServerDiedError: if it ended so soon that it would again.
+    """
+    with starting(options, partial(click.echo, err=True)) as server:
+        started = time.monotonic()
+        click.echo(f"http     {server.http_url}\ngrpc     {server.grpc_url}\nmetrics  {server.metrics_url}")
+        click.echo("Ready; Ctrl-C stops it.", err=True)
+        try:
+            server.wait()
+        except ServerDiedError as error:
+            if time.monotonic() - started < LEAST_UPTIME_S:
+                raise
+            click.echo(f"{error}; starting it again", err=True)
+    return replace(options, http_port=server.http_port, grpc_port=server.grpc_port, metrics_port=server.metrics_port)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

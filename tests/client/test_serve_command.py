@@ -32,8 +32,11 @@ def serve(tmp_path):
     started = []
     (tmp_path / "repository").mkdir()
 
-    def start(*arguments: str) -> subprocess.Popen:
-        program = [sys.executable, "-c", "from client.cli import main; main()", "serve", *ANY_PORTS]
+    def start(*arguments: str, least_uptime_s: float | None = None) -> subprocess.Popen:
+        code = "from client.cli import main; main()"
+        if least_uptime_s is not None:
+            code = f"import client.commands.serve as serve; serve.LEAST_UPTIME_S = {least_uptime_s}; {code}"
+        program = [sys.executable, "-c", code, "serve", *ANY_PORTS]
         options = ["--model-repository", str(tmp_path / "repository"), *arguments]
         process = subprocess.Popen([*program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
@@ -86,6 +89,19 @@ def test_a_second_signal_does_not_cut_short_what_is_being_answered(fake_tritonse
     process.communicate(timeout=60)
     assert process.returncode == 0
     assert answered.exists()
+
+
+def test_a_server_that_dies_later_is_started_again_on_the_same_ports(fake_tritonserver, serve, tmp_path):
+    fake_tritonserver(f"import os; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n" + READY)
+    process = serve(least_uptime_s=0.0)
+    addresses = [process.stdout.readline() for _ in range(3)]
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert [process.stdout.readline() for _ in range(3)] == addresses
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "ended by itself with exit code -9" in err
+    assert "starting it again" in err
 
 
 def test_a_server_that_dies_is_exit_code_6(fake_tritonserver, serve, tmp_path):
