@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bls.batch import Batch, Outcome
-from bls.policy import Choice, Parameter, PolicyError, choose
+from bls.policy import Choice, Parameter, RequestError, choose
 from bls.stages import StageBusyError, StageError, StageLateError, Stages
 from stages import excerpts as gate
 from stages.blend import check_weights
 from stages.errors import InvalidRowError
 
-Answer = Outcome | InvalidRowError | PolicyError | StageError
+Answer = Outcome | InvalidRowError | RequestError | StageError
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
     for number, request in enumerate(requests):
         try:
             choices[number] = _check(request, defaults)
-        except (InvalidRowError, PolicyError) as error:
+        except (InvalidRowError, RequestError) as error:
             answers[number] = error
         else:
             choice = choices[number]
@@ -69,6 +69,9 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
 
 def _check(request: Request, defaults: Mapping[str, str]) -> Choice:
     choice = choose(request.parameters, defaults)
+    rows, weights = request.excerpts.shape, request.weights.shape
+    if rows != weights or len(rows) != 2 or rows[0] < 1 or rows[1] != 1:
+        raise RequestError(f"excerpt has shape {list(rows)} and BERT_WEIGHT {list(weights)}; both are to be [B, 1]")
     gate.decode(request.excerpts.ravel())
     check_weights(request.weights)
     return choice

@@ -15,7 +15,11 @@ from bls.batch import Outcome
 Parameter = bool | int | float | str
 
 
-class PolicyError(ValueError):
+class RequestError(ValueError):
+    """A request as a whole is not valid; the message says why."""
+
+
+class PolicyError(RequestError):
     """A request names no policy, or gives one a parameter that it does not take; the message says what it may be."""
 
 

@@ -20,6 +20,7 @@ from client.protocol import (
     batches,
     check_batch_size,
     infer_arguments,
+    is_anothers,
     may_fall_back,
     read_scores,
     translate,
@@ -82,11 +83,20 @@ class AsyncScorer:
         *earlier, last = self.model_names
         for name in earlier:
             try:
-                return await ask(name)
+                return await self._undisturbed(ask, name)
             except ReadabilityError as error:
                 if not may_fall_back(error):
                     raise
-        return await ask(last)
+        return await self._undisturbed(ask, last)
+
+    async def _undisturbed(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
+        """Ask, and once more if the answer was meant for another's request."""
+        try:
+            return await ask(name)
+        except ReadabilityError as error:
+            if not is_anothers(error):
+                raise
+        return await ask(name)
 
     async def _describe(self, name: str) -> ServedModel:
         as_json = {"as_json": True} if self._is_grpc else {}

@@ -34,6 +34,7 @@ _UNAVAILABLE = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "404", "503"}
 _LATE = {"StatusCode.DEADLINE_EXCEEDED", "499", "504"}
 _TOO_LATE = re.compile(r"no answer (in time|within)|no time left|timeout expired", re.I)
 _FULL = "Exceeds maximum queue size"
+_MALFORMED = re.compile(r"string (data|length|elements?) for inference input|number of string elements", re.I)
 _UNREACHABLE = re.compile(
     r"failed to connect|connection refused|socket closed|dns resolution|errors resolving|connection reset", re.I
 )
@@ -177,6 +178,14 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
         match = _ROW.search(message)
         return InvalidRequestError(match[2], int(match[1]) + first_row) if match else InvalidRequestError(message)
     return InferenceError(message)
+
+
+def is_anothers(error: ReadabilityError) -> bool:
+    """Whether the request was refused for what another one in its batch held, as our tensors cannot be malformed.
+
+    Triton 24.10 checks the lengths in a STRING tensor for a whole batch, and refuses all of it for one request's sake.
+    """
+    return isinstance(error, InvalidRequestError) and bool(_MALFORMED.search(error.reason))
 
 
 def may_fall_back(error: ReadabilityError) -> bool:

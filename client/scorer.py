@@ -18,6 +18,7 @@ from client.protocol import (
     batches,
     check_batch_size,
     infer_arguments,
+    is_anothers,
     may_fall_back,
     read_scores,
     translate,
@@ -122,11 +123,20 @@ class Scorer:
         *earlier, last = self.model_names
         for name in earlier:
             try:
-                return ask(name)
+                return self._undisturbed(ask, name)
             except ReadabilityError as error:
                 if not may_fall_back(error):
                     raise
-        return ask(last)
+        return self._undisturbed(ask, last)
+
+    def _undisturbed(self, ask: Callable[[str], Any], name: str) -> Any:
+        """Ask, and once more if the answer was meant for another's request."""
+        try:
+            return ask(name)
+        except ReadabilityError as error:
+            if not is_anothers(error):
+                raise
+        return ask(name)
 
     def _describe(self, name: str) -> ServedModel:
         options = {"as_json": True, "client_timeout": self._timeout_s} if self._is_grpc else {}

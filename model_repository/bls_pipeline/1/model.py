@@ -12,7 +12,7 @@ from bls.batch import OUTPUTS, Outcome
 from bls.calls import TritonStages
 from bls.metrics import Metrics
 from bls.orchestrator import Request, answer
-from bls.policy import DEFAULT, PolicyError, choose
+from bls.policy import DEFAULT, RequestError, choose
 from bls.stages import StageBusyError, StageLateError
 from bls.tally import ERRORS, Tally
 from stages.errors import InvalidRowError
@@ -68,7 +68,7 @@ def _counters(name: str, description: str):
 
 
 def _code(error: Exception) -> int:
-    if isinstance(error, InvalidRowError | PolicyError):
+    if isinstance(error, InvalidRowError | RequestError):
         return pb_utils.TritonError.INVALID_ARG
     if isinstance(error, StageBusyError | StageLateError):
         return pb_utils.TritonError.UNAVAILABLE

@@ -1,0 +1,52 @@
+"""Copies of the model repository that a fault may spoil."""
+
+import shutil
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+
+COPIED = (".py", ".pbtxt")
+HANG, RAISE = "HANG", "RAISE"
+DROP_INS = Path(__file__).parents[1] / "serving" / "backends"
+
+
+def copy_repository(repository: Path, to: Path) -> Path:
+    """Copy code and configurations; artefacts are linked."""
+    for file in repository.rglob("*"):
+        if not file.is_file() or "__pycache__" in file.parts:
+            continue
+        target = to / file.relative_to(repository)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix in COPIED:
+            shutil.copyfile(file, target)
+        else:
+            target.symlink_to(file.resolve())
+    return to
+
+
+def set_traps(repository: Path, models: Iterable[str]) -> None:
+    """Wrap models of a copy, so that each hangs or fails for as long as `trap` says."""
+    for model in models:
+        folder = repository / model / "1"
+        config = repository / model / "config.pbtxt"
+        text = config.read_text(encoding="utf-8")
+        for backend in ("pytorch", "fil"):
+            if f'backend: "{backend}"' in text:
+                config.write_text(text.replace(f'backend: "{backend}"', 'backend: "python"'), encoding="utf-8")
+                shutil.copyfile(DROP_INS / backend / "model.py", folder / "model.py")
+        (folder / "model.py").rename(folder / "original.py")
+        template = resources.files(__package__) / "templates" / "trapped_model.py"
+        (folder / "model.py").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def trap(repository: Path, model: str, what: str) -> Path:
+    """The file of a copy that makes `model` hang (HANG) or fail (RAISE) for as long as it exists."""
+    return repository / model / what
+
+
+def rename_copy(repository: Path, model: str, name: str) -> None:
+    """Serve `model` of a copy under another name too, from a folder of its own."""
+    copy_repository(repository / model, repository / name)
+    config = repository / name / "config.pbtxt"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(f'name: "{model}"', f'name: "{name}"', 1), encoding="utf-8")

@@ -1,0 +1,33 @@
+"""More requests at once than a queue holds."""
+
+import random
+import time
+from functools import partial
+
+from faults.result import Result
+from faults.setting import Fault, Setting
+from faults.traffic import PARALLEL, Flow, draw
+from faults.watch import after
+
+AT_ONCE = 600
+"""The queues of config.pbtxt hold 256."""
+
+
+def _overfill(setting: Setting, name: str, flow: Flow) -> Result:
+    server = setting.server()
+    rng = random.Random(setting.seed)
+    with setting.load(server) as load:
+        at = time.monotonic()
+        calls = load.burst([draw(rng, flow, len(setting.truth.texts), 1) for _ in range(AT_ONCE)])
+        samples = [call.result() for call in calls]
+        result = after(setting, name, load, server, at)
+    longest = max(sample.done - sample.sent for sample in samples)
+    return result.noting(f"the longest wait was {longest:.1f} s")
+
+
+FAULTS = tuple(
+    Fault(name, f"{AT_ONCE} requests at once: {flow.name}", partial(_overfill, name=name, flow=flow))
+    for name, flow in zip(
+        ("queue-ensemble", "queue-ensemble-http", "queue-bls", "queue-bls-http"), PARALLEL, strict=True
+    )
+)

@@ -1,0 +1,1 @@
+"""A long run, and what it leaves behind."""
