@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 from client.errors import ReadabilityError
 from client.protocol import (
     DEFAULT_URL,
+    TRIES,
     Address,
     Batch,
     Parameter,
@@ -90,12 +91,13 @@ class AsyncScorer:
         return await self._undisturbed(ask, last)
 
     async def _undisturbed(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
-        """Ask, and once more if the answer was meant for another's request."""
-        try:
-            return await ask(name)
-        except ReadabilityError as error:
-            if not is_anothers(error):
-                raise
+        """Ask, and again if the answer was meant for another's request."""
+        for _ in range(TRIES - 1):
+            try:
+                return await ask(name)
+            except ReadabilityError as error:
+                if not is_anothers(error):
+                    raise
         return await ask(name)
 
     async def _describe(self, name: str) -> ServedModel:

@@ -26,6 +26,9 @@ DEFAULT_URL = "grpc://localhost:8001"
 DETAILS = ("BERT_SCORE", "CUML_SCORE", "ROUTE", "DEGRADED")
 """Outputs of `bls_pipeline` that are made only if asked for."""
 
+TRIES = 4
+"""How often a request is sent that fails for another's sake."""
+
 Parameter = bool | int | float | str
 
 _ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)
@@ -181,11 +184,11 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
 
 
 def is_anothers(error: ReadabilityError) -> bool:
-    """Whether the request was refused for what another one in its batch held, as our tensors cannot be malformed.
+    """Whether a request failed for what another one in its batch held, as our tensors cannot be malformed.
 
     Triton 24.10 checks the lengths in a STRING tensor for a whole batch, and refuses all of it for one request's sake.
     """
-    return isinstance(error, InvalidRequestError) and bool(_MALFORMED.search(error.reason))
+    return bool(_MALFORMED.search(str(error)))
 
 
 def may_fall_back(error: ReadabilityError) -> bool:

@@ -11,6 +11,7 @@ from tritonclient.utils import InferenceServerException
 from client.errors import ReadabilityError
 from client.protocol import (
     DEFAULT_URL,
+    TRIES,
     Address,
     Batch,
     Parameter,
@@ -130,12 +131,13 @@ class Scorer:
         return self._undisturbed(ask, last)
 
     def _undisturbed(self, ask: Callable[[str], Any], name: str) -> Any:
-        """Ask, and once more if the answer was meant for another's request."""
-        try:
-            return ask(name)
-        except ReadabilityError as error:
-            if not is_anothers(error):
-                raise
+        """Ask, and again if the answer was meant for another's request."""
+        for _ in range(TRIES - 1):
+            try:
+                return ask(name)
+            except ReadabilityError as error:
+                if not is_anothers(error):
+                    raise
         return ask(name)
 
     def _describe(self, name: str) -> ServedModel:

@@ -55,11 +55,17 @@ def _under_load(setting: Setting, served: Served) -> Result:
             time.sleep(FULL_S)
         for call in calls:
             call.result()
-        wait_for(lambda: load.seconds_to_recover(at) is not None, RECOVERY_LIMIT_S)
+        wait_for(lambda: load.seconds_to_recover(at) is not None or served.process.poll() is not None, RECOVERY_LIMIT_S)
         recovery_s = load.seconds_to_recover(at)
     broken = [] if recovery_s is not None else ["not in order after the memory was given back"]
+    if served.process.poll() is not None:
+        broken = [f"`readability serve` ended: exit code {served.process.returncode}"]
     return account(
-        NAME, load.samples, recovery_s, broken, [line for line in served.said().splitlines() if "reload" in line]
+        NAME,
+        load.samples,
+        recovery_s,
+        broken,
+        [line for line in served.said().splitlines() if "reload" in line or "ended" in line],
     )
 
 

@@ -262,3 +262,21 @@ def test_a_busy_server_is_not_asked_by_another_way(fake, scorer):
     with pytest.raises(ServerBusyError, match="is busy"):
         scorer().score(TEXTS)
     assert [model for model, *_ in fake.infers] == ["bls_pipeline"]
+
+
+MALFORMED = "incomplete string data for inference input 'excerpt', expecting string of length 99 but only 5 bytes"
+
+
+@pytest.mark.parametrize("status", ["StatusCode.INVALID_ARGUMENT", "StatusCode.INTERNAL"])
+def test_a_request_refused_for_its_neighbours_sake_is_sent_again(fake, scorer, status):
+    refusals = iter([InferenceServerException(MALFORMED, status)] * 3)
+    fake.refuse = lambda model, texts: next(refusals, None)
+    np.testing.assert_array_equal(scorer(batch_size=8, timeout_s=1).score(TEXTS[:4], 1.0).values, lengths(TEXTS[:4]))
+    assert [model for model, *_ in fake.infers] == ["bls_pipeline"] * 4
+
+
+def test_it_is_not_sent_for_ever(fake, scorer):
+    fake.refuse = only("bls_pipeline", InferenceServerException(MALFORMED, "400"))
+    with pytest.raises(InvalidRequestError, match="incomplete string data"):
+        scorer().score(TEXTS[:2])
+    assert [model for model, *_ in fake.infers] == ["bls_pipeline"] * 4
