@@ -13,6 +13,7 @@ from tritonclient.utils import InferenceServerException
 from client.errors import ReadabilityError
 from client.protocol import (
     DEFAULT_URL,
+    PAUSE_S,
     TRIES,
     Address,
     Batch,
@@ -92,12 +93,13 @@ class AsyncScorer:
 
     async def _undisturbed(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
         """Ask, and again if the answer was meant for another's request."""
-        for _ in range(TRIES - 1):
+        for number in range(1, TRIES):
             try:
                 return await ask(name)
             except ReadabilityError as error:
                 if not is_anothers(error):
                     raise
+            await asyncio.sleep(number * PAUSE_S)
         return await ask(name)
 
     async def _describe(self, name: str) -> ServedModel:

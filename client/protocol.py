@@ -29,6 +29,9 @@ DETAILS = ("BERT_SCORE", "CUML_SCORE", "ROUTE", "DEGRADED")
 TRIES = 4
 """How often a request is sent that fails for another's sake."""
 
+PAUSE_S = 0.05
+"""Before it is sent again; longer each time."""
+
 Parameter = bool | int | float | str
 
 _ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)

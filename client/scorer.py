@@ -1,5 +1,6 @@
 """Score texts on a Triton server."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 from client.errors import ReadabilityError
 from client.protocol import (
     DEFAULT_URL,
+    PAUSE_S,
     TRIES,
     Address,
     Batch,
@@ -132,12 +134,13 @@ class Scorer:
 
     def _undisturbed(self, ask: Callable[[str], Any], name: str) -> Any:
         """Ask, and again if the answer was meant for another's request."""
-        for _ in range(TRIES - 1):
+        for number in range(1, TRIES):
             try:
                 return ask(name)
             except ReadabilityError as error:
                 if not is_anothers(error):
                     raise
+            time.sleep(number * PAUSE_S)
         return ask(name)
 
     def _describe(self, name: str) -> ServedModel:
