@@ -78,7 +78,7 @@ class TritonStages:
     ) -> Mapping[str, Tensor]:
         start = time.perf_counter()
         if timeout_s is not None:
-            options["timeout"] = max(1, round(timeout_s * 1e6))
+            options["timeout"] = max(1, round(min(timeout_s, STAGE_TIMEOUT_S) * 1e6))
         if self.trace is not None:
             options["trace"] = self.trace
         tensors = [_named(name, tensor) for name, tensor in inputs.items()]

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 KEY_NAME = "readability-key"
 GRPC_KEY_NAME = f"triton-grpc-protocol-{KEY_NAME}"
-CLOSED = "model-repository,trace,logging"
-"""The APIs that change what the server does, as Triton names them."""
+CLOSED = "model-repository,trace,logging,shared-memory"
+"""The APIs that change what the server does or reach into its memory, as Triton names them."""
 
 LOAD_TIMEOUT_S = 300
 ANSWER_TIMEOUT_S = 5

@@ -64,8 +64,8 @@ def test_triton_is_told_to_ask_for_the_key_and_to_load_every_model():
     assert one.arguments() == [
         "--model-control-mode=explicit",
         "--load-model=*",
-        f"--http-restricted-api=model-repository,trace,logging:readability-key={one.key}",
-        f"--grpc-restricted-protocol=model-repository,trace,logging:readability-key={one.key}",
+        f"--http-restricted-api=model-repository,trace,logging,shared-memory:readability-key={one.key}",
+        f"--grpc-restricted-protocol=model-repository,trace,logging,shared-memory:readability-key={one.key}",
     ]
 
 
