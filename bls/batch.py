@@ -1,7 +1,7 @@
 """What a policy is asked, and what it answers."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,9 +90,7 @@ def of_bert(bert: Tensor, reason: str = "") -> Outcome:
 
 def excused(outcome: Outcome, exact: NDArray[np.bool_]) -> Outcome:
     """`outcome` without the reasons of rows whose score is what was asked for all the same, BOOL [B, 1]."""
-    return Outcome(
-        outcome.scores, outcome.bert, outcome.cuml, outcome.route, np.where(exact, "", outcome.reasons).astype(object)
-    )
+    return replace(outcome, reasons=np.where(exact, "", outcome.reasons).astype(object))
 
 
 def same(n_rows: int, route: str, reason: str = "") -> tuple[NDArray[Any], NDArray[Any]]:

@@ -78,7 +78,7 @@ class Measured:
 
     def answered(self) -> tuple[list[Block], list[Block]]:
         """The pairs of blocks in which each arm answered a request at least; the others have no latency to compare."""
-        pairs = [pair for pair in zip(*self.blocks, strict=True) if all(len(latencies([block])) for block in pair)]
+        pairs = [pair for pair in zip(*self.blocks, strict=True) if all(block.n_answered for block in pair)]
         return [first for first, _ in pairs], [second for _, second in pairs]
 
 

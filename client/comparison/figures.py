@@ -50,8 +50,7 @@ def latencies(blocks: Sequence[Block]) -> NDArray[np.float64]:
 
 def throughput(blocks: Sequence[Block]) -> float:
     """Answered requests a second over some blocks."""
-    answered = sum(sample.error is None for block in blocks for sample in block.samples)
-    return answered / sum(block.seconds for block in blocks)
+    return sum(block.n_answered for block in blocks) / sum(block.seconds for block in blocks)
 
 
 def shown_percentiles(n_requests: int) -> list[int]:
@@ -73,7 +72,7 @@ def compare_latency(
 
 def compare_throughput(first: Sequence[Block], second: Sequence[Block], confidence: float = 0.95) -> Compared:
     """Answered requests a second."""
-    counts = np.array([[sum(s.error is None for s in block.samples) for block in blocks] for blocks in (first, second)])
+    counts = np.array([[block.n_answered for block in blocks] for blocks in (first, second)])
     seconds = np.array([[block.seconds for block in blocks] for blocks in (first, second)])
 
     def figures(chosen: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -75,9 +75,14 @@ class Block:
     client_seconds: float
 
     @property
+    def n_answered(self) -> int:
+        """Requests that got an answer."""
+        return sum(sample.error is None for sample in self.samples)
+
+    @property
     def throughput(self) -> float:
         """Answered requests a second."""
-        return sum(sample.error is None for sample in self.samples) / self.seconds
+        return self.n_answered / self.seconds
 
 
 Send = Callable[[int], Awaitable[Any]]

@@ -28,7 +28,7 @@ def _run(setting: Setting) -> Result:
         replies = send(server, setting.cases, setting.seed)
         result = after(setting, "hostile", load, server, at)
         result.broken.extend(_broken(server, load, replies))
-    return Result(**{**vars(result), "notes": [*result.notes, *_notes(replies)]})
+    return result.noting(*_notes(replies))
 
 
 def send(server: TritonServer, n_cases: int, seed: int) -> Replies:

@@ -10,6 +10,7 @@ import tritonclient.grpc
 import tritonclient.http
 
 from client.scorer import Scorer
+from faults.copies import copy_repository
 from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
 from stages.pipeline import InProcessPipeline
 
@@ -41,25 +42,13 @@ def scorer(request: pytest.FixtureRequest, url: str) -> Iterator[Scorer]:
 @pytest.fixture
 def own_repository(tmp_path: Path) -> Path:
     """A copy of the repository, artefacts linked, that a test may spoil."""
-    return copy_repository(tmp_path / "model_repository")
+    return copy_repository(DEFAULT_REPOSITORY, tmp_path / "model_repository")
 
 
 @pytest.fixture(scope="module")
 def modules_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, for all tests of a module."""
-    return copy_repository(tmp_path_factory.mktemp("module") / "model_repository")
-
-
-def copy_repository(copy: Path) -> Path:
-    for file in DEFAULT_REPOSITORY.rglob("*"):
-        if file.is_file() and "__pycache__" not in file.parts:
-            target = copy / file.relative_to(DEFAULT_REPOSITORY)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if file.suffix in (".py", ".pbtxt"):
-                target.write_bytes(file.read_bytes())
-            else:
-                target.symlink_to(file)
-    return copy
+    return copy_repository(DEFAULT_REPOSITORY, tmp_path_factory.mktemp("module") / "model_repository")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 
 from client.samples import sample_passages
 from client.scorer import Scorer
+from faults.copies import copy_repository
 from serving.server import DEFAULT_REPOSITORY
 from stages import encoder, tokens
 from stages.pipeline import InProcessPipeline
@@ -26,14 +27,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with the page's two files in it; what is large or built is linked."""
     root = tmp_path_factory.mktemp("project")
     for folder in (*PACKAGES, "tests/bls", "model_repository"):
-        for file in (ROOT / folder).rglob("*"):
-            if file.is_file() and "__pycache__" not in file.parts:
-                target = root / file.relative_to(ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if file.suffix in (".py", ".pbtxt"):
-                    target.write_bytes(file.read_bytes())
-                else:
-                    target.symlink_to(file)
+        copy_repository(ROOT / folder, root / folder)
     for path, code in files_of_the_page().items():
         (root / path).write_text(code)
     return root

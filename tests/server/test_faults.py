@@ -21,7 +21,7 @@ def test_faults_are_survived_and_accounted_for() -> None:
         assert result["wrong"] == result["unanswered"] == 0, result
         assert result["right"] > 0
         assert not result["broken"], result
-    assert results["kill-bert-large"]["degraded"] > 0
+    assert any("bert-large: its process died" in note for note in results["kill-bert-large"]["notes"])
     assert ended.returncode == 0
 
 
