@@ -6,9 +6,9 @@ from typing import Any
 
 from bls.tally import KINDS, Kind, Tally
 
-EVERY_S = 0.5
+EVERY_S = 2.0
 """Triton is told by a thread of its own, now and then: each increment is a message to the server, too dear for the way
-of a request."""
+of a request. Prometheus asks less often than this."""
 
 
 class Metrics:
@@ -38,7 +38,8 @@ class Metrics:
         for (kind, label), amount in self._tally.drain().items():
             if (kind, label) not in self._series:
                 self._series[kind, label] = self._families[kind].Metric({kind.label: label} if kind.label else {})
-            self._series[kind, label].increment(amount)
+            if amount:
+                self._series[kind, label].increment(amount)
 
     def _run(self) -> None:
         while not self._closing.wait(EVERY_S):

@@ -59,9 +59,8 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
         else:
             choice = choices[number]
             groups.setdefault(number if choice.policy.alone else choice, []).append(number)
-    scored = await asyncio.gather(
-        *(_score([requests[number] for number in group], choices[group[0]], stages) for group in groups.values())
-    )
+    scoring = [_score([requests[number] for number in group], choices[group[0]], stages) for group in groups.values()]
+    scored = [await scoring[0]] if len(scoring) == 1 else await asyncio.gather(*scoring)
     for group, outcomes in zip(groups.values(), scored, strict=True):
         answers |= zip(group, outcomes, strict=True)
     return [answers[number] for number in range(len(requests))]

@@ -1,11 +1,11 @@
 """What the pipeline has done since somebody last asked: rows by route, reasons, encoder calls saved, time by stage."""
 
-import threading
-from collections import Counter
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bls.batch import CUML, Outcome
 
@@ -32,29 +32,36 @@ Counts = Mapping[tuple[Kind, str], float]
 
 
 class Tally:
-    """Counts that several threads may add to."""
+    """Counts that several threads may add to. What is added is only noted down; it is counted when it is drained."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: Counter[tuple[Kind, str]] = Counter()
+        self._notes: deque[Iterable[tuple[Kind, str, float]]] = deque()
 
     def add(self, kind: Kind, label: str = "", amount: float = 1) -> None:
         """Count one more, or `amount` more."""
-        with self._lock:
-            self._counts[kind, label] += amount  # type: ignore[assignment]  # seconds are no integers
+        self._notes.append([(kind, label, amount)])
 
     def add_outcome(self, policy: str, outcome: Outcome) -> None:
         """Count a request that got this answer."""
-        self.add(REQUESTS, policy)
-        for route, n_rows in Counter(outcome.route.ravel()).items():
-            self.add(ROWS, route.decode(), n_rows)
-        for reason, n_rows in Counter(filter(None, outcome.reasons.ravel())).items():
-            self.add(DEGRADED, reason, n_rows)
-        if saved := int((np.isnan(outcome.bert) & (outcome.route == CUML.encode()) & (outcome.reasons == "")).sum()):
-            self.add(SAVED, amount=saved)
+        # Of the scores only this is kept: they may lie in memory that Triton shares with the models' processes.
+        self._notes.append(_counts_of(policy, outcome.route, outcome.reasons, np.isnan(outcome.bert)))
 
     def drain(self) -> Counts:
         """All counts, which begin anew."""
-        with self._lock:
-            counts, self._counts = self._counts, Counter()
+        counts: dict[tuple[Kind, str], float] = defaultdict(float)
+        for _ in range(len(self._notes)):  # those that come meanwhile are for the next time
+            for kind, label, amount in self._notes.popleft():
+                counts[kind, label] += amount
         return counts
+
+
+def _counts_of(
+    policy: str, route: NDArray[Any], reasons: NDArray[Any], without_bert: NDArray[np.bool_]
+) -> Iterator[tuple[Kind, str, float]]:
+    yield REQUESTS, policy, 1
+    for models, n_rows in Counter(route.ravel()).items():
+        yield ROWS, models.decode(), n_rows
+    for reason, n_rows in Counter(filter(None, reasons.ravel())).items():
+        yield DEGRADED, reason, n_rows
+    if saved := int((without_bert & (route == CUML.encode()) & (reasons == "")).sum()):
+        yield SAVED, "", saved

@@ -35,7 +35,7 @@ def settled(server: TritonServer) -> Counter[str]:
     """What they stand at when all that has been is reported."""
     seen = counters(server)
     while True:
-        time.sleep(1.2)  # longer than `bls.metrics.EVERY_S`
+        time.sleep(2.5)  # longer than `bls.metrics.EVERY_S`
         now = counters(server)
         if now == seen:
             return now

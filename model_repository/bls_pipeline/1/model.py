@@ -1,6 +1,5 @@
 """Glue: one batch of requests to `bls.orchestrator` and its answers back to Triton."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from bls import degraded
 from bls.arrival import SENT, Arrivals
 from bls.batch import OUTPUTS, Outcome
 from bls.calls import TritonStages
+from bls.loop import CallLoop
 from bls.metrics import Metrics
 from bls.orchestrator import Request, answer
 from bls.policy import DEFAULT, RequestError, choose
@@ -25,7 +25,7 @@ class TritonPythonModel:
         self.defaults |= {key: value["string_value"] for key, value in config["parameters"].items()}
         choose({}, self.defaults)  # a default that is wrong is told of now, not with the first request
         # Our own: the backend would run a coroutine in a loop on another thread, two switches of threads a batch.
-        self.loop = asyncio.new_event_loop()
+        self.loop = CallLoop()
         self.tally = Tally()
         self.stages = TritonStages(Path(args["model_repository"]).parent, self.tally)
         self.arrivals = Arrivals(config["max_batch_size"])
