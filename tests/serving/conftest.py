@@ -138,6 +138,9 @@ class FakeTensor:
         self.name = name
         self.values = values
 
+    def is_cpu(self) -> bool:
+        return True
+
     def as_numpy(self) -> np.ndarray:
         return np.asarray(self.values)
 
@@ -145,8 +148,8 @@ class FakeTensor:
         return torch.as_tensor(self.values).__dlpack__()
 
     @classmethod
-    def from_dlpack(cls, name: str, capsule) -> "FakeTensor":
-        return cls(name, torch.from_dlpack(capsule))
+    def from_dlpack(cls, name: str, tensor) -> "FakeTensor":
+        return cls(name, torch.from_dlpack(tensor))
 
 
 class FakeResponse:

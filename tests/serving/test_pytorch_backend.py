@@ -58,7 +58,7 @@ def load(load_backend):
 
 @pytest.fixture(scope="module")
 def weighted(load):
-    return load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"])
+    return load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
 
 
 def ids_and_mask(rows: int, length: int, seed: int = 0) -> dict[str, Tensor]:
@@ -91,6 +91,55 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
 def test_requests_of_one_shape_are_run_as_one_batch_and_answered_apart(pb_utils, weighted, rows, length):
     requests = [ids_and_mask(n, length, seed) for seed, n in enumerate(rows)]
     assert_same(answers(weighted, requests), direct(*requests))
+
+
+def facts_of(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """A module: each row's sum; how many rows the call had, and how many threads compute."""
+    facts = torch.tensor([ids.size(0), torch.get_num_threads()], dtype=torch.float32)
+    return ids.sum(1, keepdim=True), facts.repeat(ids.size(0), 1)
+
+
+@pytest.fixture(scope="module")
+def with_threads(load):
+    """The drop-in with so many threads, and that module in place of one of TorchScript."""
+
+    def loaded(threads: int):
+        model = load(Pair(), ["X__0"], ["SUM__0", "FACTS__1"], {"INTRA_OP_THREAD_COUNT": str(threads)})
+        model.module = facts_of
+        return model
+
+    return loaded
+
+
+@settings(max_examples=30)
+@given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=4), threads=st.integers(1, 4))
+def test_rows_are_shared_out_over_threads_that_compute_alone(with_threads, rows, threads):
+    model = with_threads(threads)
+    requests = [{"X__0": torch.arange(3 * n).reshape(n, 3) + 10 * number} for number, n in enumerate(rows)]
+    assert_same(answers(model, requests, "SUM__0"), [each["X__0"].sum(1, keepdim=True) for each in requests])
+    facts = torch.cat(answers(model, requests, "FACTS__1"))
+    n_parts = min(threads, sum(rows))
+    assert facts[:, 0].tolist() == [len(range(row % n_parts, sum(rows), n_parts)) for row in range(sum(rows))]
+    assert set(facts[:, 1].tolist()) == {1.0 if n_parts > 1 else threads}
+
+
+def test_a_single_row_has_all_threads_after_a_batch_too(with_threads):
+    model = with_threads(2)
+    for n_rows, threads in ((4, 1.0), (1, 2.0), (2, 1.0), (1, 2.0)):
+        (facts,) = answers(model, [{"X__0": torch.ones(n_rows, 3)}], "FACTS__1")
+        assert set(facts[:, 1].tolist()) == {threads}
+
+
+def test_a_row_that_cannot_be_computed_is_an_error_not_a_hole(pb_utils, load):
+    class Refuses(nn.Module):
+        def forward(self, ids: Tensor) -> Tensor:
+            assert int(ids.min()) >= 0, "negative"
+            return ids.float()
+
+    model = load(Refuses(), ["X__0"], ["Y__0"], {"INTRA_OP_THREAD_COUNT": "2"})
+    with pytest.raises(torch.jit.Error, match="negative"):
+        model.execute([{"X__0": torch.tensor([[1], [-1], [1]])}])
+    assert_same(answers(model, [{"X__0": torch.tensor([[1], [2]])}], "Y__0"), [torch.tensor([[1.0], [2.0]])])
 
 
 def test_requests_of_different_shapes_are_run_apart(pb_utils, weighted):

@@ -3,22 +3,27 @@
 It follows the native backend: inputs and outputs named `<name>__<index>` in the order of the module's arguments and
 results, `model.pt` unless `default_model_filename` says otherwise, and the parameters INTRA_OP_THREAD_COUNT,
 INTER_OP_THREAD_COUNT and INFERENCE_MODE.
+
+On the CPU a batch's rows are shared out over as many threads, each of which computes its own. Threads that compute a
+row together wait for one another at every operation, and so for whoever takes a core from one of them: docs/serve.md.
 """
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 import triton_python_backend_utils as pb_utils
-from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils.dlpack import from_dlpack
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        _set_threads(parameters)
+        self.threads = _set_threads(parameters)
+        self.pool = ThreadPoolExecutor(self.threads, "rows", _compute_alone)
         self.inputs = _by_index([tensor["name"] for tensor in config["input"]])
         self.outputs = _by_index([tensor["name"] for tensor in config["output"]])
         self.batched = config["max_batch_size"] > 0
@@ -43,21 +48,38 @@ class TritonPythonModel:
         return [from_dlpack(tensor.to_dlpack()).to(self.device) for tensor in tensors]
 
     def _run(self, arguments: list[torch.Tensor]) -> list[torch.Tensor]:
-        with self.grad_mode():
-            results = self.module(*arguments)
-        results = [results] if isinstance(results, torch.Tensor) else list(results)
+        n_parts = min(self.threads, len(arguments[0])) if self.batched and self.device.type == "cpu" else 1
+        results = self._shared_out(arguments, n_parts) if n_parts > 1 else self._forward(arguments)
         if len(results) < len(self.outputs):
             raise pb_utils.TritonModelException(
                 f"the module returned {len(results)} tensors, the config names {len(self.outputs)} outputs"
             )
         return results
 
+    def _shared_out(self, arguments: list[torch.Tensor], n_parts: int) -> list[torch.Tensor]:
+        """Every n-th row to one thread, so that neighbours, which may be of like length, go to different ones."""
+        running = [
+            self.pool.submit(self._forward, [tensor[part::n_parts] for tensor in arguments]) for part in range(n_parts)
+        ]
+        done = [each.result() for each in running]
+        results = [output.new_empty(len(arguments[0]), *output.shape[1:]) for output in done[0]]
+        for part, outputs in enumerate(done):
+            for result, output in zip(results, outputs, strict=True):
+                result[part::n_parts] = output
+        return results
+
+    def _forward(self, arguments: list[torch.Tensor]) -> list[torch.Tensor]:
+        with self.grad_mode():
+            results = self.module(*arguments)
+        return [results] if isinstance(results, torch.Tensor) else list(results)
+
     def _responses(self, results: list[torch.Tensor], sizes: list) -> list:
         parts = [[result] if sizes == [None] else result.split(sizes) for result in results]
         return [
             pb_utils.InferenceResponse(
                 [
-                    pb_utils.Tensor.from_dlpack(name, to_dlpack(tensor.contiguous()))
+                    # The tensor itself, not a capsule of it: Triton then waits for what the GPU has yet to do.
+                    pb_utils.Tensor.from_dlpack(name, tensor.contiguous())
                     for name, tensor in zip(self.outputs, tensors, strict=False)
                 ]
             )
@@ -65,11 +87,19 @@ class TritonPythonModel:
         ]
 
 
-def _set_threads(parameters: dict[str, str]) -> None:
+def _set_threads(parameters: dict[str, str]) -> int:
     """Use every core unless told otherwise; the other stages are held to one thread by their environment."""
-    torch.set_num_threads(int(parameters.get("INTRA_OP_THREAD_COUNT", len(os.sched_getaffinity(0)))))
+    threads = int(parameters.get("INTRA_OP_THREAD_COUNT", len(os.sched_getaffinity(0))))
+    torch.set_num_threads(threads)
     if "INTER_OP_THREAD_COUNT" in parameters:
         torch.set_num_interop_threads(int(parameters["INTER_OP_THREAD_COUNT"]))
+    return torch.get_num_threads()  # which makes PyTorch keep the number for this thread, whatever others set later
+
+
+def _compute_alone() -> None:
+    """For a thread that is to compute by itself."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()
 
 
 def _by_index(names: list[str]) -> list[str]:
