@@ -47,9 +47,9 @@ class TritonStages:
         outputs = await self.call("preprocess", {"INPUT0": excerpts}, ["BERT_IDS", "BERT_AM", "TREE_FEATS"])
         return Prepared(outputs["BERT_IDS"], outputs["BERT_AM"], outputs["TREE_FEATS"])
 
-    async def bert(self, ids: Tensor, mask: Tensor, timeout_s: float | None = None) -> Tensor:
+    async def bert(self, ids: Tensor, mask: Tensor) -> Tensor:
         inputs = {"INPUT__0": ids, "INPUT__1": mask}
-        return (await self._infer("bert-large", inputs, ["OUTPUT__0"], timeout_s, **_wanted_on_host()))["OUTPUT__0"]
+        return (await self._infer("bert-large", inputs, ["OUTPUT__0"], **_wanted_on_host()))["OUTPUT__0"]
 
     async def cuml(self, features: Tensor) -> Tensor:
         return await self._from_features("cuml", features)
@@ -69,16 +69,9 @@ class TritonStages:
         return outputs["output__0"]
 
     async def _infer(
-        self,
-        model: str,
-        inputs: Mapping[str, Tensor],
-        outputs: Sequence[str],
-        timeout_s: float | None = None,
-        **options: Any,
+        self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str], **options: Any
     ) -> Mapping[str, Tensor]:
         start = time.perf_counter()
-        if timeout_s is not None:
-            options["timeout"] = max(1, round(min(timeout_s, STAGE_TIMEOUT_S) * 1e6))
         if self.trace is not None:
             options["trace"] = self.trace
         tensors = [_named(name, tensor) for name, tensor in inputs.items()]

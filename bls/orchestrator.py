@@ -1,6 +1,7 @@
 """The imperative pipeline: requests in, as many answers out, and one inner call a stage for all that can share it."""
 
 import asyncio
+import math
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from bls.stages import StageBusyError, StageError, StageLateError, Stages
 from stages import excerpts as gate
 from stages.blend import check_weights
 from stages.errors import InvalidRowError
+
+MAX_WAIT = "max_wait_ms"
+"""Configuration parameter: how long a request may have waited, in milliseconds. Without it, for ever."""
 
 Answer = Outcome | InvalidRowError | RequestError | StageError
 
@@ -39,14 +43,16 @@ class Request:
 async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[str, str]) -> list[Answer]:
     """Score every request, or say why not, with the error that is its own.
 
-    Invalid requests are turned away before any call. Of the others, those that ask for the same policy with the same
-    settings share one call a stage; should that fail, each is tried on its own, so that no request fails for its
-    neighbour's sake, unless a stage is busy or late. A policy that raises anything else is told of in Triton's log.
+    Invalid requests, and those that have waited too long, are turned away before any call. Of the others, those that
+    ask for the same policy with the same settings share one call a stage; should that fail, each is tried on its own,
+    so that no request fails for its neighbour's sake, unless a stage is busy or late. A policy that raises anything
+    else is told of in Triton's log.
 
     Args:
         requests: the batch.
         stages: the models to call.
-        defaults: the model's configuration parameters: the policy and its settings where a request does not say.
+        defaults: the model's configuration parameters: the policy and its settings where a request does not say, and
+            `MAX_WAIT`.
     """
     answers: dict[int, Answer] = {}
     groups: dict[object, list[int]] = {}
@@ -54,7 +60,7 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
     for number, request in enumerate(requests):
         try:
             choices[number] = _check(request, defaults)
-        except (InvalidRowError, RequestError) as error:
+        except (InvalidRowError, RequestError, StageBusyError) as error:
             answers[number] = error
         else:
             choice = choices[number]
@@ -66,7 +72,20 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
     return [answers[number] for number in range(len(requests))]
 
 
+def max_wait_s(defaults: Mapping[str, str]) -> float:
+    """How long a request may have waited, in seconds.
+
+    Raises:
+        ValueError: if the parameter is no number.
+    """
+    return float(defaults.get(MAX_WAIT, math.inf)) / 1000
+
+
 def _check(request: Request, defaults: Mapping[str, str]) -> Choice:
+    if request.waited_s > (most := max_wait_s(defaults)):
+        raise StageBusyError(
+            "queue", f"busy: this request waited {request.waited_s:.1f} s, at most {most:g} are allowed"
+        )
     choice = choose(request.parameters, defaults)
     rows, weights = request.excerpts.shape, request.weights.shape
     if rows != weights or len(rows) != 2 or rows[0] < 1 or rows[1] != 1:

@@ -43,14 +43,13 @@ class StageLateError(StageError):
 class Stages(Protocol):
     """The models that the pipeline calls.
 
-    Each raises `StageError` if the model does not answer. `timeout_s` is how long a call is wanted: Triton drops one
-    that waits longer in the model's queue.
+    Each raises `StageError` if the model does not answer.
     """
 
     async def preprocess(self, excerpts: Tensor) -> Prepared:
         """Ids, mask and features of the excerpts, an object array [B, 1] of UTF-8 bytes."""
 
-    async def bert(self, ids: Tensor, mask: Tensor, timeout_s: float | None = None) -> Tensor:
+    async def bert(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Scores of `bert-large`: FP32 [B, 1]."""
 
     async def cuml(self, features: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ _REFUSED = {"StatusCode.INVALID_ARGUMENT", "400"}
 _UNAVAILABLE = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "404", "503"}
 _LATE = {"StatusCode.DEADLINE_EXCEEDED", "499", "504"}
 _TOO_LATE = re.compile(r"no answer (in time|within)|no time left|timeout expired", re.I)
-_FULL = "Exceeds maximum queue size"
+_BUSY = re.compile("Exceeds maximum queue size|queue: busy")
 _MALFORMED = re.compile(r"string (data|length|elements?) for inference input|number of string elements", re.I)
 _UNREACHABLE = re.compile(
     r"failed to connect|connection refused|socket closed|dns resolution|errors resolving|connection reset", re.I
@@ -176,7 +176,7 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
         return ServerUnreachableError(f"no server at {url}: {message}")
     if status in _LATE or (status in _UNAVAILABLE and _TOO_LATE.search(message)):
         return RequestTimeoutError(f"no answer from {url} in time: {message}")
-    if _FULL in message:
+    if _BUSY.search(message):
         return ServerBusyError(f"{url} is busy: {message}")
     if status in _UNAVAILABLE or _UNHEALTHY.search(message):
         return ModelUnavailableError(message)

@@ -1,5 +1,6 @@
 """Copies of the model repository that a fault may spoil."""
 
+import re
 import shutil
 from collections.abc import Iterable
 from importlib import resources
@@ -42,6 +43,15 @@ def set_traps(repository: Path, models: Iterable[str]) -> None:
 def trap(repository: Path, model: str, what: str) -> Path:
     """The file of a copy that makes `model` hang (HANG) or fail (RAISE) for as long as it exists."""
     return repository / model / what
+
+
+def set_parameter(repository: Path, model: str, key: str, value: str) -> None:
+    """Change a string parameter in a copy's configuration; it must be there."""
+    config = repository / model / "config.pbtxt"
+    line = re.compile(rf'(key: "{key}" value: {{ string_value: ")[^"]*')
+    text, n_changed = line.subn(rf"\g<1>{value}", config.read_text(encoding="utf-8"))
+    assert n_changed == 1, f"{config} has no parameter {key}"
+    config.write_text(text, encoding="utf-8")
 
 
 def rename_copy(repository: Path, model: str, name: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.copies import copy_repository, rename_copy, set_traps
+from faults.copies import copy_repository, rename_copy, set_parameter, set_traps
 from faults.load import POLL_S, Load, Target
 from faults.result import Result
 from faults.traffic import BLS, EVERYTHING, OWN_BLS, Flow
@@ -65,6 +65,14 @@ class Setting:
             copy_repository(self.repository, copy)
             set_traps(copy, TRAPPED)
             rename_copy(copy, BLS, OWN_BLS)
+        return copy
+
+    def impatient(self) -> Path:
+        """A copy of the repository whose BLS pipeline is busy for whoever has waited for a second."""
+        copy = self.folder / "impatient"
+        if not copy.exists():
+            copy_repository(self.repository, copy)
+            set_parameter(copy, BLS, "max_wait_ms", "1000")
         return copy
 
     @contextmanager

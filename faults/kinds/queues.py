@@ -1,4 +1,4 @@
-"""More requests at once than a queue holds."""
+"""More requests at once than can be answered soon."""
 
 import random
 import time
@@ -6,19 +6,20 @@ from functools import partial
 
 from faults.result import Result
 from faults.setting import Fault, Setting
-from faults.traffic import PARALLEL, Flow, draw
+from faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, draw
 from faults.watch import after
 
-AT_ONCE = 600
-"""The queues of config.pbtxt hold 256."""
+AT_ONCE = {ENSEMBLE: 600, BLS: 1200}
+"""More than two batches of `bls_pipeline`: whoever is in the third has waited for the second, and is told that it is
+busy. `ensemble_all` knows nothing of the kind and answers all, so fewer are sent."""
 
 
 def _overfill(setting: Setting, name: str, flow: Flow) -> Result:
-    server = setting.server()
+    server = setting.server(setting.impatient())
     rng = random.Random(setting.seed)
     with setting.load(server) as load:
         at = time.monotonic()
-        calls = load.burst([draw(rng, flow, len(setting.truth.texts), 1) for _ in range(AT_ONCE)])
+        calls = load.burst([draw(rng, flow, len(setting.truth.texts), 1) for _ in range(AT_ONCE[flow.pipeline])])
         samples = [call.result() for call in calls]
         result = after(setting, name, load, server, at)
     longest = max(sample.done - sample.sent for sample in samples)
@@ -26,7 +27,7 @@ def _overfill(setting: Setting, name: str, flow: Flow) -> Result:
 
 
 FAULTS = tuple(
-    Fault(name, f"{AT_ONCE} requests at once: {flow.name}", partial(_overfill, name=name, flow=flow))
+    Fault(name, f"{AT_ONCE[flow.pipeline]} requests at once: {flow.name}", partial(_overfill, name=name, flow=flow))
     for name, flow in zip(
         ("queue-ensemble", "queue-ensemble-http", "queue-bls", "queue-bls-http"), PARALLEL, strict=True
     )

@@ -25,7 +25,6 @@ class Recorder:
 
     Attributes:
         calls: model and rows of every call, in order.
-        timeouts: for how long each call of `bert` was wanted.
         tensors: what `bert` was given last: ids and mask.
         gap: what `gate` makes of the features, by default the true difference.
         delays: seconds that a model takes.
@@ -37,7 +36,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
-        self.timeouts: list[float | None] = []
         self.tensors: tuple[Any, Any] | None = None
         self.gap: Callable[[NDArray[np.float32]], Any] = lambda features: np.abs(features[:, :1] - features[:, 1:])
         self.delays: dict[str, float] = defaultdict(float)
@@ -52,10 +50,7 @@ class Recorder:
         ids = np.array([[len(text), text[0]] for text in texts], dtype=np.int64)
         return Prepared(ids, np.ones_like(ids), ids.astype(np.float32))
 
-    async def bert(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], timeout_s: float | None = None
-    ) -> NDArray[np.float32]:
-        self.timeouts.append(timeout_s)
+    async def bert(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         self.tensors = ids, mask
         await self._answer("bert-large", ids)
         return (ids * mask)[:, :1].astype(np.float32)

@@ -285,15 +285,6 @@ def test_what_goes_on_to_the_next_model_stays_where_it_is(server: FakeServer, st
     assert server.requests[0].options == {}
 
 
-@pytest.mark.parametrize(("timeout_s", "micros"), [(0.25, 250_000), (1e-9, 1), (60.0, 60_000_000)])
-def test_triton_is_told_for_how_many_microseconds_a_call_is_wanted(
-    server: FakeServer, stages, timeout_s: float, micros: int
-) -> None:
-    server.gives(**OUTPUTS["bert"])
-    asyncio.run(stages.bert(FakeTensor("ids", IDS), FakeTensor("mask", MASK), timeout_s=timeout_s))
-    assert server.requests[0].options["timeout"] == micros
-
-
 @every_stage
 def test_calls_belong_to_the_trace_of_the_request_where_it_is_traced(server: FakeServer, stages, stage: str) -> None:
     server.gives(**OUTPUTS[stage])

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bls import orchestrator
 from bls.batch import Batch, Outcome, of_cuml
-from bls.orchestrator import Answer, Request, answer
+from bls.orchestrator import Answer, Request, answer, max_wait_s
 from bls.policies.parallel import parallel
 from bls.policy import Choice, PolicyError, find_policy, policy_names
-from bls.stages import StageError
+from bls.stages import StageBusyError, StageError
 from stages.errors import InvalidRowError
 
 ONE_CALL_A_STAGE = ["bert-large", "cuml", "preprocess"]
@@ -337,3 +337,27 @@ def test_any_mix_of_policies_gets_the_same_scores(ask, asked) -> None:
     requests = [request(*some, **parameters) for some, parameters in asked]
     for outcome, one in zip(ask(requests), requests, strict=True):
         np.testing.assert_allclose(outcome.scores, truth(one), rtol=1e-6)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=6), st.floats(0, 100))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_who_has_waited_too_long_is_told_so_and_nobody_else(stages, loop, waits: list[float], most_s: float) -> None:
+    requests = [request((b"text", 0.5), waited_s=waited) for waited in waits]
+    answers = loop.run(answer(requests, stages, {"max_wait_ms": str(most_s * 1000)}))
+    for one, got in zip(requests, answers, strict=True):
+        if one.waited_s > max_wait_s({"max_wait_ms": str(most_s * 1000)}):
+            assert isinstance(got, StageBusyError)
+            assert f"busy: this request waited {one.waited_s:.1f} s" in str(got)
+        else:
+            assert_scored([got], [one])
+
+
+def test_without_a_limit_nobody_has_waited_too_long(ask) -> None:
+    one = request((b"text", 0.5), waited_s=1e9)
+    assert_scored(ask([one]), [one])
+
+
+@pytest.mark.parametrize("limit", ["soon", ""])
+def test_a_limit_that_is_no_number_is_an_error(limit: str) -> None:
+    with pytest.raises(ValueError, match="could not convert"):
+        max_wait_s({"max_wait_ms": limit})

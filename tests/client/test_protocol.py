@@ -100,6 +100,7 @@ UNRESOLVED = "errors resolving triton.test:8001: address lookup failed for trito
         ("404", "no such path", ModelUnavailableError),
         ("503", "busy", ModelUnavailableError),
         ("503", "Exceeds maximum queue size", ServerBusyError),
+        ("503", "queue: busy: this request waited 31.0 s, at most 30 are allowed", ServerBusyError),
         ("StatusCode.UNAVAILABLE", "bert-large: Exceeds maximum queue size", ServerBusyError),
         ("StatusCode.UNAVAILABLE", "bert-large: no answer in time", RequestTimeoutError),
         ("503", "preprocess: no answer within 120 s", RequestTimeoutError),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faults.copies import HANG, RAISE, copy_repository, rename_copy, set_traps, trap
+from faults.copies import HANG, RAISE, copy_repository, rename_copy, set_parameter, set_traps, trap
 
 ORIGINAL = """
 class TritonPythonModel:
@@ -96,3 +96,13 @@ def test_it_hangs_while_told_to(repository, tmp_path, monkeypatch) -> None:
     file.unlink()
     asked.join(5)
     assert answers == [[2]]
+
+
+def test_a_parameter_of_a_copy_is_changed_and_nothing_else(tmp_path: Path) -> None:
+    config = tmp_path / "model" / "config.pbtxt"
+    config.parent.mkdir()
+    config.write_text('a: 1\nparameters: { key: "x" value: { string_value: "10" } }\nb: "x"\n')
+    set_parameter(tmp_path, "model", "x", "2")
+    assert config.read_text() == 'a: 1\nparameters: { key: "x" value: { string_value: "2" } }\nb: "x"\n'
+    with pytest.raises(AssertionError, match="no parameter y"):
+        set_parameter(tmp_path, "model", "y", "2")

@@ -11,7 +11,7 @@ from bls.batch import OUTPUTS, Outcome
 from bls.calls import TritonStages
 from bls.loop import CallLoop
 from bls.metrics import Metrics
-from bls.orchestrator import Request, answer
+from bls.orchestrator import Request, answer, max_wait_s
 from bls.policy import DEFAULT, RequestError, choose
 from bls.stages import StageBusyError, StageLateError
 from bls.tally import ERRORS, Tally
@@ -23,7 +23,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         self.defaults = {"policy": DEFAULT}
         self.defaults |= {key: value["string_value"] for key, value in config["parameters"].items()}
-        choose({}, self.defaults)  # a default that is wrong is told of now, not with the first request
+        choose({}, self.defaults), max_wait_s(self.defaults)  # what is wrong is told of now, not with the first request
         # Our own: the backend would run a coroutine in a loop on another thread, two switches of threads a batch.
         self.loop = CallLoop()
         self.tally = Tally()

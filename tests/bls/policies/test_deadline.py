@@ -36,12 +36,6 @@ def test_both_in_time_are_blended(stages, loop, batch_of) -> None:
     assert loop.seconds == pytest.approx(0.19)
 
 
-def test_the_encoder_is_told_how_long_it_is_waited_for(stages, loop, batch_of) -> None:
-    stages.delays["preprocess"] = 0.05
-    ask(stages, loop, batch_of(*WEIGHTS, waited_s=0.03))
-    assert stages.timeouts == [pytest.approx(BUDGET_S - 0.05 - 0.03)]
-
-
 def test_a_late_encoder_is_done_without_and_rows_that_did_not_want_it_are_as_asked_for(stages, loop, batch_of) -> None:
     stages.delays["bert-large"] = NEVER
     outcome = ask(stages, loop, batch_of(*WEIGHTS))
@@ -58,7 +52,7 @@ def test_an_encoder_that_fails_is_done_without_at_once(stages, loop, batch_of) -
 
 
 def test_an_encoder_whose_queue_refused_the_call_as_too_old_is_late(stages, loop, batch_of, monkeypatch) -> None:
-    async def bert(ids, mask, timeout_s):
+    async def bert(ids, mask):
         raise StageLateError("bert-large", "Request timeout expired")
 
     monkeypatch.setattr(stages, "bert", bert)
@@ -150,7 +144,7 @@ def test_nobody_complains_of_what_a_call_that_was_given_up_says_later(stages, lo
 
 
 def test_an_error_that_is_no_stages_own_is_not_taken_for_one(stages, loop, batch_of, monkeypatch) -> None:
-    async def bert(ids, mask, timeout_s):
+    async def bert(ids, mask):
         raise MemoryError
 
     monkeypatch.setattr(stages, "bert", bert)

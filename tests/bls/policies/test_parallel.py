@@ -26,11 +26,6 @@ def test_a_batch_takes_one_call_a_stage(stages, loop, batch_of) -> None:
     assert sorted(stages.calls) == [("bert-large", 3), ("cuml", 3), ("preprocess", 3)]
 
 
-def test_there_is_no_limit_to_how_long_the_encoder_may_take(stages, loop, batch_of) -> None:
-    loop.run(parallel(stages, batch_of(1, 1, 1)))
-    assert stages.timeouts == [None]
-
-
 @pytest.mark.parametrize("stage", ["preprocess", "bert-large", "cuml"])
 def test_a_stage_that_fails_is_named(stages, loop, batch_of, stage: str) -> None:
     stages.fails[stage] = stages.ALWAYS

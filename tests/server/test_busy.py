@@ -1,0 +1,38 @@
+"""A request that waits longer than it may is told that the server is busy; those before and after it are answered."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client.errors import ServerBusyError
+from client.samples import sample_passages
+from client.scorer import Scorer
+from faults.copies import set_parameter
+from serving.server import Options, running
+from stages.pipeline import InProcessPipeline
+
+TEXTS = list(sample_passages().values())
+MANY = TEXTS * 6
+
+
+@pytest.fixture
+def url(own_repository: Path) -> Iterator[str]:
+    set_parameter(own_repository, "bls_pipeline", "max_wait_ms", "100")
+    with running(Options(own_repository)) as server:
+        yield server.grpc_url
+
+
+def test_who_waits_too_long_is_told_so(url: str, truth: InProcessPipeline) -> None:
+    with Scorer("bls_pipeline", None, url) as scorer, ThreadPoolExecutor(1) as thread:
+        right = truth.score(TEXTS, np.ones((len(TEXTS), 1), np.float32))[:, 0]
+        first = thread.submit(scorer.score, MANY, 1.0)
+        time.sleep(0.3)
+        with pytest.raises(ServerBusyError, match=r"queue: busy: this request waited .* s, at most 0.1 are allowed"):
+            scorer.score(TEXTS[:1], 1.0)
+        np.testing.assert_allclose(first.result().values, np.tile(right, 6), rtol=0, atol=1e-5)
+        time.sleep(0.3)
+        np.testing.assert_allclose(scorer.score(TEXTS[:1], 1.0).values, right[:1], rtol=0, atol=1e-5)
