@@ -8,7 +8,7 @@ ifeq ($(shell which nvidia-smi 2>/dev/null),)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 endif
 
-.PHONY: demo test lint serve compare bench faults soak build lock clean help
+.PHONY: demo test lint serve compare bench faults soak gpu build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,16 @@ bench: $(ARTEFACTS)  ## what orchestration adds
 
 faults: $(ARTEFACTS)  ## break a server in every known way, and judge its answers
 	$(BIN)/readability faults
+
+gpu: $(ARTEFACTS)  ## on one NVIDIA GPU: its tests, then every placement, also with an encoder of BERT-large's size
+	$(BIN)/pip install --quiet --disable-pip-version-check --extra-index-url https://pypi.nvidia.com \
+		$(shell $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+		print(*(f'\"{d}\"' for d in p['optional-dependencies']['gpu']))")
+	$(BIN)/pytest tests/gpu
+	$(BIN)/readability placements --html build/gpu.html --json build/gpu.json
+	test -d build/bert-large || $(BIN)/readability random-encoder build/bert-large
+	$(BIN)/readability placements --placement gpu --model-repository build/bert-large \
+		--html build/gpu-bert-large.html --json build/gpu-bert-large.json
 
 soak: $(ARTEFACTS)  ## 50,000 requests, and what they leave behind
 	$(BIN)/readability soak

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "bench": "Measure what orchestration adds.",
     "faults": "Break a server in every known way and judge its answers.",
     "soak": "Tens of thousands of requests, and what they leave behind.",
+    "random-encoder": "Copy the repository, with random weights of BERT-large's size.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from serving.artefacts import missing_artefacts
 from serving.environment import server_environment
 from serving.errors import TritonNotFoundError
-from serving.gpu import gpu_names
+from serving.gpu import find_gpus, lacking
 from serving.placement import Placement
 from serving.ports import free_ports
 from serving.runtime import Runtime, find_runtime
@@ -83,7 +83,11 @@ def _backend(runtime: Runtime, name: str) -> str:
 
 
 def _gpu() -> Finding:
-    return Finding("GPU", ", ".join(gpu_names()) or "none: all models run on the CPU")
+    names = [gpu.name for gpu in find_gpus()]
+    if not names:
+        return Finding("GPU", "none: all models run on the CPU")
+    missing = lacking()
+    return Finding("GPU", ", ".join(names), f"all models run on the CPU: {'; '.join(missing)}" if missing else None)
 
 
 def _artefacts(repository: Path) -> Finding:

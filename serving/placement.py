@@ -3,7 +3,9 @@
 from enum import StrEnum
 
 from serving.errors import PlacementError
-from serving.gpu import gpu_names
+from serving.gpu import lacking
+
+HIDDEN = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 class Placement(StrEnum):
@@ -15,13 +17,14 @@ class Placement(StrEnum):
 
 
 def placement_environment(placement: Placement) -> dict[str, str]:
-    """Environment variables that bring the placement about.
+    """Environment variables that bring the placement about; `auto` is the GPU where nothing is lacking for it.
 
     Raises:
-        PlacementError: for `gpu` on a machine where CUDA sees none.
+        PlacementError: for `gpu` on a machine that lacks something for it; the message names all of it.
     """
     if placement is Placement.CPU:
-        return {"CUDA_VISIBLE_DEVICES": ""}
-    if placement is Placement.GPU and not gpu_names():
-        raise PlacementError("--placement gpu: no NVIDIA GPU or no driver here; --placement cpu runs the same models")
-    return {}
+        return HIDDEN
+    missing = lacking()
+    if placement is Placement.GPU and missing:
+        raise PlacementError(f"--placement gpu: {'; '.join(missing)}; --placement cpu runs the same models")
+    return HIDDEN if missing else {}

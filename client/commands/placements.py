@@ -28,10 +28,12 @@ from client.protocol import Address
 from client.samples import sample_passages
 from client.served_model import ServedModel
 from serving.errors import PlacementError, ServingError
+from serving.gpu import lacking
 from serving.placement import Placement, placement_environment
 from serving.server import Options
 from stages.tokens import load_tokenizer
 
+PLACEMENTS = (Placement.CPU, Placement.GPU)
 PIPELINES = ("ensemble_all", "bls_pipeline", HYBRID)
 Figures = dict[str, list[AtBatchSize]]
 
@@ -49,6 +51,15 @@ Examples:
     show_default=True,
     help="Largest batch size.",
 )
+@click.option(
+    "--placement",
+    "chosen",
+    type=click.Choice([each.value for each in PLACEMENTS]),
+    multiple=True,
+    default=[each.value for each in PLACEMENTS],
+    show_default=True,
+    help="May be given several times.",
+)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="Of a round, at least.")
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Requests in flight.")
@@ -57,6 +68,7 @@ Examples:
 @model_repository_option
 def placements(
     largest: str,
+    chosen: tuple[str, ...],
     rounds: int,
     seconds: float,
     concurrency: int,
@@ -76,16 +88,18 @@ def placements(
     with one_line(ServingError, ReadabilityError, RuntimeError, TimeoutError, OSError, ValueError):
         workloads: dict[int, Workload] = {}
         about: dict[str, Any] = {}
-        for placement in (Placement.CPU, Placement.GPU):
+        for placement in map(Placement, dict.fromkeys(chosen)):
             try:
                 placement_environment(placement)
             except PlacementError:
-                missing |= {_name(placement, pipeline): "no NVIDIA GPU or no driver here" for pipeline in PIPELINES}
+                missing |= {_name(placement, pipeline): "; ".join(lacking()) for pipeline in PIPELINES}
                 continue
             with starting(Options(repository, placement)) as server:
                 measuring = _measure(server.grpc_url, repository, sizes, placement, (rounds, seconds, concurrency))
                 found, workloads, about = asyncio.run(measuring)
                 figures |= found
+        if not figures:
+            raise PlacementError(f"nothing can be measured here: {'; '.join(lacking())}")
     lines = [environment.one_line(about), workloads[1].about()]
     _show(figures, missing, lines)
     if record_file:

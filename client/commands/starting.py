@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from client.display import console
+from serving.gpu import find_gpus, lacking
+from serving.placement import Placement
 from serving.server import Options, TritonServer, running
 
 
@@ -20,4 +22,6 @@ def starting(options: Options, tell: Callable[[str], None] = lambda _: None) -> 
         with running(options, show, tell) as server:
             status.stop()
             console.print(f"Triton is ready with {len(expected)} models, from {server.runtime.origin}.")
+            if options.placement is Placement.AUTO and find_gpus() and (missing := lacking()):
+                console.print(f"On the CPU, not the GPU: {'; '.join(missing)}.")
             yield server

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from client.scorer import Scorer
-from serving.gpu import gpu_names
+from serving.gpu import lacking
 
 READABILITY = [sys.executable, "-m", "client.cli"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
@@ -117,7 +117,7 @@ def test_a_model_that_does_not_load_is_said_in_a_few_lines(
     assert len(result.stderr.splitlines()) < 12
 
 
-@pytest.mark.skipif(bool(gpu_names()), reason="this machine has an NVIDIA GPU, the placement is to be had")
+@pytest.mark.skipif(not lacking(), reason="this machine has all for the GPU, the placement is to be had")
 def test_the_gpu_placement_without_a_gpu_says_so_and_stops() -> None:
     result = run("serve", *FREE_PORTS, "--placement", "gpu")
     assert result.returncode == 7

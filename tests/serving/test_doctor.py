@@ -3,6 +3,7 @@ import pytest
 from serving import doctor
 from serving.artefacts import ARTEFACTS
 from serving.doctor import examine, triton_version
+from serving.gpu import Gpu
 from serving.runtime import DROP_INS, Runtime
 
 BANNER = "print('+----+\\n| Option | Value |\\n| server_version                   | 2.51.0     |', flush=True)\n"
@@ -48,13 +49,22 @@ def test_a_server_that_does_not_start_has_no_version_and_is_to_be_run_by_hand(mo
 
 @pytest.mark.usefixtures("no_triton")
 @pytest.mark.parametrize(
-    ("names", "expected"), [([], "none"), (["NVIDIA H100", "NVIDIA T4"], "NVIDIA H100, NVIDIA T4")]
+    ("names", "missing", "expected", "advice"),
+    [
+        ([], ["no GPU"], "none: all models run on the CPU", None),
+        (["NVIDIA H100", "NVIDIA T4"], [], "NVIDIA H100, NVIDIA T4", None),
+        (["NVIDIA H100"], ["not installed: cudf", "no CUDA"], "NVIDIA H100", "not installed: cudf; no CUDA"),
+    ],
+    ids=["none", "two", "one that cannot be used"],
 )
-def test_gpus_are_named_and_their_absence_is_no_fault(monkeypatch, tmp_path, names, expected):
-    monkeypatch.setattr(doctor, "gpu_names", lambda: names)
+def test_gpus_are_named_with_what_is_lacking_for_them_and_their_absence_is_no_fault(
+    monkeypatch, tmp_path, names, missing, expected, advice
+):
+    monkeypatch.setattr(doctor, "find_gpus", lambda: [Gpu(name, 80 << 30) for name in names])
+    monkeypatch.setattr(doctor, "lacking", lambda: missing)
     gpu = findings_of(tmp_path)["GPU"]
-    assert gpu.found.startswith(expected)
-    assert gpu.advice is None
+    assert gpu.found == expected
+    assert gpu.advice == (f"all models run on the CPU: {advice}" if advice else None)
 
 
 @pytest.mark.usefixtures("no_triton")

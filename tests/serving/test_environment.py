@@ -58,13 +58,14 @@ def test_stages_get_these_settings_unless_the_user_says_otherwise(monkeypatch, n
 
 
 def test_the_placement_has_the_last_word_over_visible_gpus(monkeypatch):
+    monkeypatch.setattr(placement, "lacking", list)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert server_environment(RUNTIME, Placement.CPU)["CUDA_VISIBLE_DEVICES"] == ""
     assert server_environment(RUNTIME, Placement.AUTO)["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def test_a_placement_that_is_not_to_be_had_is_refused(monkeypatch):
-    monkeypatch.setattr(placement, "gpu_names", list)
+    monkeypatch.setattr(placement, "lacking", lambda: ["no GPU"])
     with pytest.raises(PlacementError):
         server_environment(RUNTIME, Placement.GPU)
 

@@ -3,16 +3,16 @@ import ctypes
 import pytest
 
 from serving import gpu
-from serving.gpu import gpu_names
+from serving.gpu import LEAST_BYTES, Gpu, find_gpus, lacking
 
 OK, NO_DEVICE = 0, 100
 
 
 class FakeCuda:
-    """The three calls of the driver that are made, for GPUs of these names; None is one that does not tell."""
+    """The four calls of the driver that are made, for GPUs of these names; None is one that tells nothing."""
 
-    def __init__(self, names: list[str | None], init: int = OK, count: int = OK) -> None:
-        self.names, self.init, self.count = names, init, count
+    def __init__(self, names: list[str | None], init: int = OK, count: int = OK, memory: int = 80 << 30) -> None:
+        self.names, self.init, self.count, self.memory = names, init, count, memory
 
     def cuInit(self, flags: int) -> int:  # noqa: N802
         return self.init
@@ -28,6 +28,24 @@ class FakeCuda:
         buffer.value = name.encode()
         return OK
 
+    def cuDeviceTotalMem_v2(self, size, ordinal: ctypes.c_int) -> int:  # noqa: N802
+        if self.names[ordinal.value] is None:
+            return NO_DEVICE
+        size._obj.value = self.memory
+        return OK
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    """Put this driver, or none, where the real one would be."""
+    load = ctypes.CDLL
+
+    def put(cuda: FakeCuda | None) -> None:
+        found = (lambda name: cuda) if cuda else (lambda name: load(f"/no/such/folder/{name}"))
+        monkeypatch.setattr(gpu.ctypes, "CDLL", found)
+
+    return put
+
 
 @pytest.mark.parametrize(
     ("cuda", "expected"),
@@ -37,15 +55,47 @@ class FakeCuda:
         (FakeCuda([]), []),
         (FakeCuda(["hidden"], init=NO_DEVICE), []),
         (FakeCuda(["unreadable"], count=NO_DEVICE), []),
+        (None, []),
     ],
-    ids=["two", "one without a name", "none", "driver without device", "driver that cannot count"],
+    ids=["two", "one without a name", "none", "driver without device", "driver that cannot count", "no driver"],
 )
-def test_gpus_are_those_that_the_driver_names(monkeypatch, cuda, expected):
-    monkeypatch.setattr(gpu.ctypes, "CDLL", {"libcuda.so.1": cuda}.get)
-    assert gpu_names() == expected
+def test_gpus_are_those_that_the_driver_names(driver, cuda, expected):
+    driver(cuda)
+    assert [found.name for found in find_gpus()] == expected
 
 
-def test_without_a_driver_there_is_no_gpu(monkeypatch):
-    load = ctypes.CDLL
-    monkeypatch.setattr(gpu.ctypes, "CDLL", lambda name: load(f"/no/such/folder/{name}"))
-    assert gpu_names() == []
+def test_a_gpu_has_the_memory_that_the_driver_says_or_nothing_is_known_of_it(driver):
+    driver(FakeCuda(["NVIDIA T4", None], memory=16 << 30))
+    assert find_gpus() == [Gpu("NVIDIA T4", 16 << 30), Gpu("GPU 1", 0)]
+
+
+@pytest.fixture
+def packages(monkeypatch):
+    """Have only these packages, and a PyTorch with CUDA or without."""
+
+    def have(*names: str, cuda: str | None = "13.0") -> None:
+        monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: name if name in names else None)
+        monkeypatch.setattr("torch.version.cuda", cuda)
+
+    return have
+
+
+def test_without_a_gpu_nothing_else_is_asked(driver, packages):
+    driver(None)
+    packages(cuda=None)
+    assert lacking() == ["no NVIDIA GPU or no driver here"]
+
+
+def test_where_all_is_there_nothing_is_lacking(driver, packages):
+    driver(FakeCuda(["NVIDIA H100"], memory=LEAST_BYTES))
+    packages(*gpu.PACKAGES)
+    assert lacking() == []
+
+
+def test_whatever_is_lacking_is_named(driver, packages):
+    driver(FakeCuda(["NVIDIA T4"], memory=LEAST_BYTES // 2))
+    packages("cupy", "rmm", cuda=None)
+    small, missing, torch = lacking()
+    assert small == "GPU 0 (NVIDIA T4) has 4.0 GiB of memory, 8 are needed"
+    assert missing == "not installed: cudf, cuml (`pip install .[gpu]`)"
+    assert torch == "this PyTorch is built without CUDA"

@@ -5,23 +5,24 @@ from serving.errors import PlacementError
 from serving.placement import Placement, placement_environment
 
 
-@pytest.fixture(params=[[], ["NVIDIA H100"]], ids=["no GPU", "a GPU"])
-def gpus(request, monkeypatch):
-    monkeypatch.setattr(placement, "gpu_names", lambda: request.param)
+@pytest.fixture(params=[["no NVIDIA GPU here"], ["not installed: cudf", "no CUDA"], []], ids=["no GPU", "half", "all"])
+def missing(request, monkeypatch):
+    monkeypatch.setattr(placement, "lacking", lambda: request.param)
     return request.param
 
 
-def test_cpu_hides_the_gpus(gpus):
+def test_cpu_hides_the_gpus(missing):
     assert placement_environment(Placement.CPU) == {"CUDA_VISIBLE_DEVICES": ""}
 
 
-def test_auto_leaves_it_to_what_the_server_sees(gpus):
-    assert placement_environment(Placement.AUTO) == {}
+def test_auto_is_the_gpu_where_nothing_is_lacking_for_it(missing):
+    assert placement_environment(Placement.AUTO) == ({"CUDA_VISIBLE_DEVICES": ""} if missing else {})
 
 
-def test_gpu_is_refused_where_there_is_none_and_changes_nothing_where_there_is_one(gpus):
-    if gpus:
+def test_gpu_names_all_that_is_lacking_and_else_changes_nothing(missing):
+    if not missing:
         assert placement_environment(Placement.GPU) == {}
-    else:
-        with pytest.raises(PlacementError, match="--placement cpu runs the same models"):
-            placement_environment(Placement.GPU)
+        return
+    with pytest.raises(PlacementError, match="--placement cpu runs the same models") as caught:
+        placement_environment(Placement.GPU)
+    assert all(line in str(caught.value) for line in missing)

@@ -9,6 +9,28 @@ import torch
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
+ODD = {
+    "empty": "",
+    "white space": " \t\n ",
+    "accents": "Café naïve ÅNGSTRÖM",
+    "decomposed accents": "cafe\u0301",
+    "curly quotes": "“Don’t,” she said…",
+    "Chinese": "東京 is 东京",
+    "Cyrillic": "Привет, мир",
+    "emoji": "so 😀 happy 👍🏽",
+    "control characters": "a\x00b\x07c\u200bd\ufeff",
+    "unknown word": "qqq" * 60,
+    "special token written out": "the [SEP] token and [CLS] [MASK]",
+    "no-break space": "one\u00a0two",
+    "underscores and digits": "snake_case_3.14_1,000",
+}
+
+
+@pytest.fixture(params=ODD.values(), ids=ODD.keys())
+def odd_text(request: pytest.FixtureRequest) -> str:
+    """Text that tokenizers stumble over."""
+    return request.param
+
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:

@@ -2,10 +2,13 @@
 
 import unicodedata
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.device.features import DeviceFeatures
+from stages.features import FeatureSpec
 from stages.text import ABBREVIATIONS, PUNCTUATION, count_punctuation, count_sentences, sentence_spans, words
 
 WORDS = {
@@ -173,6 +176,17 @@ def test_each_punctuation_mark_counts(text: str, expected: int) -> None:
 @pytest.mark.parametrize(("text", "expected"), SENTENCES.values(), ids=SENTENCES.keys())
 def test_sentences_end_where_a_reader_ends_them(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
+
+
+TABLES = {**WORDS, **PUNCTUATION_MARKS, **SENTENCES}
+ARRAYS = DeviceFeatures(FeatureSpec(frozenset(), ("a",) * 100, ("b",) * 100, np.zeros(207), np.ones(207)), np)
+
+
+@pytest.mark.parametrize("text", [text for text, _ in TABLES.values()], ids=TABLES.keys())
+def test_arrays_count_by_the_same_rules(text: str) -> None:
+    found = words(text)
+    counts = [len(found), len(set(found)), count_punctuation(text), count_sentences(text)]
+    assert ARRAYS.raw([text])[0, :4].tolist() == counts
 
 
 @pytest.mark.parametrize("abbreviation", ABBREVIATIONS)

@@ -2,6 +2,7 @@
 
 import triton_python_backend_utils as pb_utils
 
+from stages.arrays import as_array, to_host, together
 from stages.blend import blend, check_weights
 from stages.errors import InvalidRowError
 
@@ -13,9 +14,10 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request):
-        weights, bert, cuml = (pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in INPUTS)
+        weights, bert, cuml = (as_array(pb_utils.get_input_tensor_by_name(request, name)) for name in INPUTS)
         try:
-            check_weights(weights)
+            check_weights(to_host(weights))
         except InvalidRowError as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        return pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", blend(weights, bert, cuml))])
+        scores = blend(*together(weights, bert, cuml))
+        return pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", to_host(scores))])

@@ -1,16 +1,20 @@
-"""Drop-in for Triton's FIL backend on machines without it: Treelite's own interpreter on the CPU.
+"""Drop-in for Triton's FIL backend on machines without it: Treelite's own interpreter, or RAPIDS' on a GPU.
 
 Same tensors (`input__0` FP32 [B, F], `output__0` FP32 [B, 1]) and the same file and parameters as the native backend,
 for regression forests saved as Treelite checkpoints.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import treelite
 import triton_python_backend_utils as pb_utils
 
 from stages import forest
+from stages.arrays import Array, as_array, joined
 
 CHECKPOINT = "checkpoint.tl"
 
@@ -19,18 +23,35 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         _refuse_unsupported({key: value["string_value"] for key, value in config["parameters"].items()})
-        checkpoint = config["default_model_filename"] or CHECKPOINT
-        self.forest = forest.load_forest(Path(args["model_repository"]) / args["model_version"] / checkpoint)
-        if forest.n_outputs(self.forest) != 1:
+        file = config["default_model_filename"] or CHECKPOINT
+        checkpoint = Path(args["model_repository"]) / args["model_version"] / file
+        if forest.n_outputs(model := forest.load_forest(checkpoint)) != 1:
             raise pb_utils.TritonModelException("the drop-in fil backend serves regression forests with one output")
+        gpu = int(args["model_instance_device_id"]) if args["model_instance_kind"] == "GPU" else None
+        self.predict = _predictor(model, checkpoint, gpu)
 
     def execute(self, requests: list) -> list:
-        features = [pb_utils.get_input_tensor_by_name(request, "input__0").as_numpy() for request in requests]
-        scores = forest.predict(self.forest, np.concatenate(features))
-        ends = np.cumsum([len(rows) for rows in features])
+        features = [as_array(pb_utils.get_input_tensor_by_name(request, "input__0")) for request in requests]
+        scores = self.predict(joined(features))
+        starts = np.cumsum([0, *(len(rows) for rows in features)])
         return [
-            pb_utils.InferenceResponse([pb_utils.Tensor("output__0", rows)]) for rows in np.split(scores, ends[:-1])
+            pb_utils.InferenceResponse([_tensor(scores[start : start + len(rows)])])
+            for start, rows in zip(starts, features, strict=False)
         ]
+
+
+def _predictor(model: treelite.Model, checkpoint: Path, gpu: int | None) -> Callable[[Array], Array]:
+    if gpu is None:
+        return partial(forest.predict, model)
+    from stages.device.forest import DeviceForest  # the host needs none of it
+
+    return DeviceForest(checkpoint, gpu).predict
+
+
+def _tensor(scores: Array):
+    if isinstance(scores, np.ndarray):
+        return pb_utils.Tensor("output__0", scores)
+    return pb_utils.Tensor.from_dlpack("output__0", scores)
 
 
 def _refuse_unsupported(parameters: dict[str, str]) -> None:

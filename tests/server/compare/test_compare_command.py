@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.gpu import gpu_names
+from serving.gpu import lacking
 from serving.server import Options, TritonServer, running
 
 READABILITY = [sys.executable, "-m", "client.cli"]
@@ -130,8 +130,16 @@ def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
     for rows in told["figures"].values():
         assert [row["batch"] for row in rows] == [1, 2, 4]
         assert all(row["per_second"] > 0 and row["latency_ms"] > 0 for row in rows)
-    if not gpu_names():
+    if lacking():
         assert set(told["figures"]) == names
         assert len(told["not_run"]) == 3
         assert "not run: ensemble_all, all on GPU: no NVIDIA GPU or no driver here" in out
         assert "all on GPU" in html.read_text()
+
+
+@pytest.mark.skipif(not lacking(), reason="this machine has all for the GPU")
+def test_a_placement_that_cannot_be_had_is_an_error_where_it_is_the_only_one() -> None:
+    code, out, err = run("placements", "--placement", "gpu")
+    assert code == 7
+    assert not out
+    assert "nothing can be measured here: no NVIDIA GPU or no driver here" in err

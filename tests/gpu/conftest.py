@@ -1,0 +1,65 @@
+"""What tests on a GPU share. Where there is none, or a package is lacking, they are skipped with what is lacking."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from client.samples import sample_passages
+from serving.gpu import lacking
+from serving.placement import Placement
+from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
+from stages.features import FeatureSpec
+from stages.pipeline import InProcessPipeline
+from stages.preprocess import FEATURES, TOKENIZER
+from stages.tokens import load_tokenizer
+
+PREPROCESS = DEFAULT_REPOSITORY / "preprocess" / "1"
+CLEAR = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = lacking()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.gpu)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
+
+
+@pytest.fixture(scope="session")
+def preprocess_folder() -> Path:
+    return PREPROCESS
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    return load_tokenizer(PREPROCESS / TOKENIZER)
+
+
+@pytest.fixture(scope="session")
+def spec() -> FeatureSpec:
+    return FeatureSpec.load(PREPROCESS / FEATURES)
+
+
+@pytest.fixture(scope="session")
+def truth() -> InProcessPipeline:
+    """The CPU's answers, which are right by definition."""
+    return InProcessPipeline(DEFAULT_REPOSITORY)
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Every training excerpt where they are at hand, else the sample passages."""
+    if not CLEAR.exists():
+        return list(sample_passages().values())
+    with CLEAR.open(encoding="utf-8", newline="") as file:
+        return [row["excerpt"] for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="session")
+def gpu_server() -> Iterator[TritonServer]:
+    with running(Options(DEFAULT_REPOSITORY, Placement.GPU)) as server:
+        yield server

@@ -1,0 +1,55 @@
+"""From the text to the score no tensor visits the host: what a profiler saw being copied."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serving.server import DEFAULT_REPOSITORY
+from stages.arrays import to_host
+from stages.blend import blend
+from stages.device.forest import DeviceForest
+from stages.device.preprocess import DevicePreprocess
+from stages.encoder import load_encoder
+
+ROWS = 64
+SIZES = 64
+"""Bytes: a copy of no more is a number that the host must know, such as how many words there are."""
+
+
+@pytest.fixture(scope="module")
+def pipeline(preprocess_folder: Path):
+    """All stages in this process, as the models run them."""
+    preprocess = DevicePreprocess.load(preprocess_folder, 0, lambda _: None)
+    encoder = load_encoder(DEFAULT_REPOSITORY / "bert-large" / "1" / "model.pt", "cuda")
+    forest = DeviceForest(DEFAULT_REPOSITORY / "cuml" / "1" / "checkpoint.tl", 0)
+    import cupy
+
+    def score(texts: list[str]) -> np.ndarray:
+        made = preprocess.prepare(texts)
+        with torch.inference_mode():
+            bert = encoder(torch.from_dlpack(made.ids), torch.from_dlpack(made.mask))
+        weights = cupy.full((len(texts), 1), 0.5, np.float32)
+        return to_host(blend(weights, cupy.from_dlpack(bert), forest.predict(made.features)))
+
+    return score
+
+
+def test_only_text_goes_in_and_only_scores_come_out(pipeline, texts) -> None:
+    chosen = texts[:ROWS]
+    pipeline(chosen)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        pipeline(chosen)
+    copies = [event for event in profile.events() if "Memcpy" in event.name]
+    assert copies, "the profiler saw nothing"
+    out = [event for event in copies if "DtoH" in event.name and _bytes(event) > SIZES]
+    # The scores, the rows' lengths by which the encoder cuts padding, and which rows the host must tokenise.
+    assert sum(map(_bytes, out)) <= len(chosen) * (4 + 8 + 1)
+    into = [event for event in copies if "HtoD" in event.name]
+    text = sum(len(each.encode("utf-32-le")) + len(each.encode()) for each in chosen)
+    assert sum(map(_bytes, into)) <= 3 * text
+
+
+def _bytes(event) -> int:
+    return int(getattr(event, "nbytes", 0) or event.kineto_event().nbytes())

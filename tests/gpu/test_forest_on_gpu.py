@@ -1,0 +1,19 @@
+"""RAPIDS forest inference: Treelite's scores."""
+
+import numpy as np
+import pytest
+
+from serving.server import DEFAULT_REPOSITORY
+from stages.arrays import to_host
+from stages.device.forest import DeviceForest
+from stages.features import extract
+from stages.forest import load_forest, predict
+
+
+@pytest.mark.parametrize("model", ["cuml", "gate"])
+def test_scores_are_those_of_treelite(model: str, spec, texts) -> None:
+    checkpoint = DEFAULT_REPOSITORY / model / "1" / "checkpoint.tl"
+    features = extract(texts[:512], spec)
+    scores = DeviceForest(checkpoint, 0).predict(features)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(to_host(scores), predict(load_forest(checkpoint), features), rtol=0, atol=1e-5)

@@ -1,0 +1,40 @@
+"""Both pipelines all on the GPU: the CPU's scores, and no memory of the card kept."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from client.scorer import Scorer
+
+TOLERANCE = 0.005
+"""The encoder's sums are rounded otherwise on a GPU, which may multiply in TF32."""
+
+
+@pytest.mark.parametrize("pipeline", ["ensemble_all", "bls_pipeline"])
+@pytest.mark.parametrize("n_rows", [1, 2, 64, 512])
+def test_scores_are_those_of_the_cpu(gpu_server, truth, texts, pipeline: str, n_rows: int) -> None:
+    chosen = [texts[row % len(texts)] for row in range(n_rows)]
+    weights = np.linspace(0, 1, n_rows, dtype=np.float32)
+    with Scorer(pipeline, None, gpu_server.grpc_url) as scorer:
+        scores = scorer.score(chosen, weights.tolist())
+    right = truth.score(chosen, weights[:, None])[:, 0]
+    np.testing.assert_allclose(scores.values, right, rtol=0, atol=TOLERANCE)
+
+
+def free_bytes() -> int:
+    cudart = ctypes.CDLL("libcudart.so")
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    assert cudart.cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total)) == 0
+    return free.value
+
+
+@pytest.mark.parametrize("pipeline", ["ensemble_all", "bls_pipeline"])
+def test_ten_thousand_requests_keep_no_more_memory_than_a_thousand(gpu_server, texts, pipeline: str) -> None:
+    with Scorer(pipeline, None, gpu_server.grpc_url) as scorer:
+        readings = []
+        for number in range(10_000):
+            scorer.score([texts[number % len(texts)]])
+            if number in (1_000 - 1, 10_000 - 1):
+                readings.append(free_bytes())
+    assert readings[1] >= readings[0] - (1 << 20)

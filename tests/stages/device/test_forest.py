@@ -1,0 +1,63 @@
+"""RAPIDS forest inference and its memory, with modules that stand for RAPIDS: what is asked of them."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stages.device.forest import DeviceForest
+from stages.device.memory import POOL_BYTES, share_one_pool
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What RAPIDS was asked for."""
+    asked: dict = {}
+
+    class ForestInference:
+        @classmethod
+        def load(cls, path: str, **options: object) -> "ForestInference":
+            asked["forest"] = {"path": path} | options
+            return cls()
+
+        def predict(self, features: np.ndarray) -> np.ndarray:
+            return features.astype(np.float64).sum(axis=1)
+
+    cuda = SimpleNamespace(
+        Device=lambda number: SimpleNamespace(use=lambda: asked.update(device=number)),
+        set_allocator=lambda allocator: asked.update(allocator=allocator),
+    )
+    modules = {
+        "cupy": {"asarray": np.asarray, "float32": np.float32, "cuda": cuda},
+        "rmm": {"reinitialize": lambda **options: asked.update(pool=options)},
+        "rmm.allocators": {},
+        "rmm.allocators.cupy": {"rmm_cupy_allocator": "RMM's"},
+        "cuml": {},
+        "cuml.fil": {"ForestInference": ForestInference},
+    }
+    for name, attributes in modules.items():
+        module = ModuleType(name)
+        vars(module).update(attributes)
+        monkeypatch.setitem(sys.modules, name, module)
+    return asked
+
+
+def test_all_share_one_pool_of_stated_size_on_the_gpu_in_question(asked: dict) -> None:
+    assert share_one_pool(3) is sys.modules["cupy"]
+    assert asked["device"] == 3
+    assert asked["allocator"] == "RMM's"
+    assert asked["pool"]["devices"] == [3]
+    assert asked["pool"]["pool_allocator"]
+    assert asked["pool"]["initial_pool_size"] <= asked["pool"]["maximum_pool_size"] == POOL_BYTES
+
+
+def test_the_checkpoint_is_read_in_its_own_precision_and_scores_are_a_column(asked: dict) -> None:
+    forest = DeviceForest(Path("some") / "checkpoint.tl", 1)
+    assert asked["forest"]["path"] == "some/checkpoint.tl"
+    assert asked["forest"]["precision"] is None
+    assert asked["forest"]["device_id"] == 1
+    scores = forest.predict(np.ones((2, 207), np.float32))
+    assert scores.dtype == np.float32
+    assert scores.tolist() == [[207.0], [207.0]]

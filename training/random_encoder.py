@@ -1,0 +1,37 @@
+"""A repository with an encoder of random weights in its slot: as fast as a real one of its size, and useless else."""
+
+from pathlib import Path
+
+import torch
+from transformers import BertConfig, BertModel
+
+from stages.encoder import PooledEncoder, save_encoder, to_torchscript
+from stages.precision import Precision
+from training.config_parameters import set_parameters
+
+BERT_LARGE = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+"""Devlin et al., BERT (2019), section 3; some 0.6 GFLOP a token."""
+
+
+def put_random_encoder(repository: Path, precision: Precision, size: dict[str, int] | None = None) -> None:
+    """Replace the encoder of a repository, whose file may be a link, and say so in its configuration.
+
+    Args:
+        repository: a model repository, built.
+        precision: what the layers compute in.
+        size: of the encoder, as `BertConfig` takes it; by default that of BERT-large.
+    """
+    torch.manual_seed(0)
+    config = BertConfig(**(size or BERT_LARGE), attn_implementation="sdpa")
+    encoder = PooledEncoder(BertModel(config, add_pooling_layer=False), (config.num_hidden_layers,))
+    file = repository / "bert-large" / "1" / "model.pt"
+    file.unlink(missing_ok=True)
+    save_encoder(to_torchscript(encoder, precision), file, precision)
+    name = f"random weights, {config.num_hidden_layers} layers of {config.hidden_size}"
+    parameters = {"encoder": name, "encoder_sha256": "", "encoder_layers": str(config.num_hidden_layers)}
+    set_parameters(repository / "bert-large" / "config.pbtxt", parameters)
