@@ -27,12 +27,15 @@ def url(own_repository: Path) -> Iterator[str]:
 
 
 def test_who_waits_too_long_is_told_so(url: str, truth: InProcessPipeline) -> None:
-    with Scorer("bls_pipeline", None, url) as scorer, ThreadPoolExecutor(1) as thread:
+    with Scorer("bls_pipeline", None, url, len(MANY)) as scorer, ThreadPoolExecutor(2) as threads:
         right = truth.score(TEXTS, np.ones((len(TEXTS), 1), np.float32))[:, 0]
-        first = thread.submit(scorer.score, MANY, 1.0)
-        time.sleep(0.3)
+        long = []
+        for _ in range(2):  # one for each instance
+            long.append(threads.submit(scorer.score, MANY, 1.0))
+            time.sleep(0.2)
         with pytest.raises(ServerBusyError, match=r"queue: busy: this request waited .* s, at most 0.1 are allowed"):
             scorer.score(TEXTS[:1], 1.0)
-        np.testing.assert_allclose(first.result().values, np.tile(right, 6), rtol=0, atol=1e-5)
+        for each in long:
+            np.testing.assert_allclose(each.result().values, np.tile(right, 6), rtol=0, atol=1e-5)
         time.sleep(0.3)
         np.testing.assert_allclose(scorer.score(TEXTS[:1], 1.0).values, right[:1], rtol=0, atol=1e-5)
