@@ -24,7 +24,7 @@ class Minus(nn.Module):
         return first - second
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def threads():
     """Keep what other tests compute with."""
     before = torch.get_num_threads()
