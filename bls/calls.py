@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from bls.stages import Prepared, StageBusyError, StageError, StageLateError, Tensor
+from bls.stages import StageBusyError, StageError, StageLateError, Tensor
 from bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
 from ensemble.config import read_config
 from ensemble.dag import Dag
+from stages.prepared import Prepared
 
 MOST_AT_ONCE = 8
 """Calls of one model in flight, others wait: a model that hangs cannot take all of the 32 threads with which Triton's

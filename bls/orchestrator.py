@@ -57,9 +57,10 @@ async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[
     answers: dict[int, Answer] = {}
     groups: dict[object, list[int]] = {}
     choices: dict[int, Choice] = {}
+    most_s = max_wait_s(defaults)
     for number, request in enumerate(requests):
         try:
-            choices[number] = _check(request, defaults)
+            choices[number] = _check(request, defaults, most_s)
         except (InvalidRowError, RequestError, StageBusyError) as error:
             answers[number] = error
         else:
@@ -81,10 +82,10 @@ def max_wait_s(defaults: Mapping[str, str]) -> float:
     return float(defaults.get(MAX_WAIT, math.inf)) / 1000
 
 
-def _check(request: Request, defaults: Mapping[str, str]) -> Choice:
-    if request.waited_s > (most := max_wait_s(defaults)):
+def _check(request: Request, defaults: Mapping[str, str], most_s: float) -> Choice:
+    if request.waited_s > most_s:
         raise StageBusyError(
-            "queue", f"busy: this request waited {request.waited_s:.1f} s, at most {most:g} are allowed"
+            "queue", f"busy: this request waited {request.waited_s:.1f} s, at most {most_s:g} are allowed"
         )
     choice = choose(request.parameters, defaults)
     rows, weights = request.excerpts.shape, request.weights.shape

@@ -1,26 +1,13 @@
 """What a policy sees of the pipeline: the named stages, as coroutines."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ensemble.dag import Dag
+from stages.prepared import Prepared
 
 Tensor = Any
 """Whatever speaks DLPack: a Triton tensor on the CPU or the GPU in the server, a NumPy array in a test."""
-
-
-class Prepared(NamedTuple):
-    """What `preprocess` makes of B excerpts.
-
-    Attributes:
-        ids: INT64 [B, L].
-        mask: INT64 [B, L].
-        features: FP32 [B, 207].
-    """
-
-    ids: Tensor
-    mask: Tensor
-    features: Tensor
 
 
 class StageError(RuntimeError):

@@ -16,8 +16,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from client.protocol import input_tensors
 from stages.blend import blend, check_weights
 from stages.excerpts import decode
-from stages.features import FeatureSpec, extract
-from stages.tokens import load_tokenizer, tokenize
+from stages.preprocess import HostPreprocess
 
 
 class HybridPipeline:
@@ -32,9 +31,7 @@ class HybridPipeline:
     """
 
     def __init__(self, repository: Path, client: InferenceServerClient) -> None:
-        folder = repository / "preprocess" / "1"
-        self._tokenizer = load_tokenizer(folder / "tokenizer.json")
-        self._spec = FeatureSpec.load(folder / "features.json")
+        self._preprocess = HostPreprocess(repository / "preprocess" / "1")
         self._client = client
 
     async def score(
@@ -53,10 +50,10 @@ class HybridPipeline:
         """
         texts = decode(excerpts.ravel())
         check_weights(weights)
-        ids, mask = tokenize(texts, self._tokenizer)
+        ids, mask, features = self._preprocess.prepare(texts)
         bert, cuml = await asyncio.gather(
             self._infer("bert-large", {"INPUT__0": ids, "INPUT__1": mask}, "OUTPUT__0", timeout_s),
-            self._infer("cuml", {"input__0": extract(texts, self._spec)}, "output__0", timeout_s),
+            self._infer("cuml", {"input__0": features}, "output__0", timeout_s),
         )
         return blend(weights, bert, cuml)
 

@@ -29,7 +29,6 @@ MAX_TOKENS_PER_SLICE_CUDA = 16384
 """The same on a GPU, which wants large passes; it bounds memory too. Of 512 excerpts of CLEAR's lengths this leaves 4 %
 of padding in eight passes (8192: 2 % in 15; 32768: 8 % in four; 65536: 16 % in two). Its speed is not measured yet."""
 
-
 WIDTH_STEP = 8
 """Tokens that a slice's width is rounded up to. PyTorch keeps some 2 MB for every width that it has computed: after
 rows of 125 lengths a process held 536 MB, of nine widths 312 MB. Costs 2 % of computing at CLEAR's lengths."""

@@ -2,37 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from stages.arrays import Array
 from stages.features import FeatureSpec, extract
+from stages.prepared import Prepared
 from stages.tokens import load_tokenizer, tokenize
 
 TOKENIZER, FEATURES = "tokenizer.json", "features.json"
 
 
-class ModelInputs(NamedTuple):
-    """What the scorers read of B texts.
-
-    Attributes:
-        ids: INT64 [B, L].
-        mask: INT64 [B, L].
-        features: FP32 [B, 207].
-    """
-
-    ids: Array
-    mask: Array
-    features: Array
-
-    def rows(self, start: int, end: int) -> "ModelInputs":
-        """A part of the rows."""
-        return ModelInputs(*(array[start:end] for array in self))
-
-
 class Preprocess(Protocol):
     """Makes of texts what the scorers read."""
 
-    def prepare(self, texts: Sequence[str]) -> ModelInputs:
+    def prepare(self, texts: Sequence[str]) -> Prepared:
         """Ids, mask and features of `texts`."""
 
 
@@ -47,9 +29,9 @@ class HostPreprocess:
         self._tokenizer = load_tokenizer(folder / TOKENIZER)
         self._spec = FeatureSpec.load(folder / FEATURES)
 
-    def prepare(self, texts: Sequence[str]) -> ModelInputs:
+    def prepare(self, texts: Sequence[str]) -> Prepared:
         """Ids, mask and features of `texts`, arrays of NumPy."""
-        return ModelInputs(*tokenize(texts, self._tokenizer), extract(texts, self._spec))
+        return Prepared(*tokenize(texts, self._tokenizer), extract(texts, self._spec))
 
 
 def load_preprocess(folder: Path, gpu: int | None = None, tell: Callable[[int], None] = lambda _: None) -> Preprocess:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from bls.batch import CUML, Batch, Outcome, missing, of_both, of_cuml, on_host
 from bls.rows import take
-from bls.stages import Prepared, Stages, Tensor
+from bls.stages import Stages, Tensor
+from stages.prepared import Prepared
 
 
 async def cascade(stages: Stages, batch: Batch, *, tolerance: float = 0.37) -> Outcome:

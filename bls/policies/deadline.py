@@ -6,7 +6,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
-from bls.stages import Prepared, StageError, StageLateError, Stages
+from bls.stages import StageError, StageLateError, Stages
+from stages.prepared import Prepared
 
 ALONE = True
 """Each request has a deadline of its own, so none shares its calls with another."""

@@ -7,7 +7,8 @@ from stages.device.features import DeviceFeatures
 from stages.device.memory import share_one_pool
 from stages.device.tokens import CudfWordPiece, DeviceTokenizer, vocabulary_of
 from stages.features import FeatureSpec
-from stages.preprocess import FEATURES, TOKENIZER, ModelInputs
+from stages.prepared import Prepared
+from stages.preprocess import FEATURES, TOKENIZER
 from stages.tokens import load_tokenizer
 
 
@@ -26,6 +27,6 @@ class DevicePreprocess:
         spec = FeatureSpec.load(folder / FEATURES)
         return cls(DeviceTokenizer(tokenizer, wordpiece, cupy, tell), DeviceFeatures(spec, cupy))
 
-    def prepare(self, texts: Sequence[str]) -> ModelInputs:
+    def prepare(self, texts: Sequence[str]) -> Prepared:
         """Ids, mask and features of `texts`, where the arrays lie."""
-        return ModelInputs(*self._tokenizer.tokenize(texts), self._features.extract(texts))
+        return Prepared(*self._tokenizer.tokenize(texts), self._features.extract(texts))

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bls.stages import Prepared, StageError
+from bls.stages import StageError
 from ensemble.config import read_config
 from ensemble.dag import Dag
 from stages.blend import blend
+from stages.prepared import Prepared
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 

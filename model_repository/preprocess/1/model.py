@@ -8,7 +8,8 @@ import triton_python_backend_utils as pb_utils
 
 from stages import excerpts
 from stages.errors import InvalidRowError
-from stages.preprocess import ModelInputs, load_preprocess
+from stages.prepared import Prepared
+from stages.preprocess import load_preprocess
 
 OUTPUTS = ("BERT_IDS", "BERT_AM", "TREE_FEATS")
 
@@ -48,7 +49,7 @@ def _refused(error: InvalidRowError):
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
 
 
-def _packed(prepared: ModelInputs, n_rows: int, end: int):
+def _packed(prepared: Prepared, n_rows: int, end: int):
     rows = prepared.rows(end - n_rows, end)
     return pb_utils.InferenceResponse([_tensor(name, array) for name, array in zip(OUTPUTS, rows, strict=True)])
 
