@@ -48,9 +48,9 @@ class DeviceFeatures:
         characters = as_characters(texts, xp)
         words = find_words(characters, self._tables)
         sentences = count_sentences(characters, self._tables)
-        distinct = xp.bincount(words.rows, minlength=len(table))
         stops = is_among(words.hashes, self._stop_words, xp)
-        stop_words = xp.bincount(words.rows, weights=words.counts * stops, minlength=len(table))
+        distinct = _sums(words.rows, xp.ones(len(words.rows)), len(table), xp)
+        stop_words = _sums(words.rows, words.counts * stops, len(table), xp)
         marks = characters.per_row((self._tables.classes[characters.codes] & MARK) > 0)
         at_least_one = xp.maximum(sentences, 1)
         table[:, : len(COUNTS)] = xp.stack(
@@ -80,3 +80,8 @@ class DeviceFeatures:
         hashes = hash_words(words, self._tables, self._xp)
         order = self._xp.argsort(hashes)
         return hashes[order], order
+
+
+def _sums(rows: Array, values: Array, n_rows: int, xp: Any) -> Array:
+    """The sum of each row's values: FP64 [n_rows]. CuPy's `bincount` refuses to count nothing."""
+    return xp.bincount(rows, values, n_rows) if len(rows) else xp.zeros(n_rows)

@@ -1,11 +1,13 @@
-"""Both parts together, on NumPy."""
+"""Both parts together, on NumPy and on a stand-in for CuPy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from client.samples import sample_passages
+from stages.arrays import to_host
 from stages.device.features import DeviceFeatures
 from stages.device.preprocess import DevicePreprocess
 from stages.device.tokens import DeviceTokenizer
@@ -27,19 +29,22 @@ def folder(tokenizer_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 class Nothing:
     """A WordPiece that knows no character: every row is left to the host."""
 
+    def __init__(self, xp: Any) -> None:
+        self._xp = xp
+
     def normalize(self, texts):
         return [""] * len(texts)
 
     def tokenize(self, texts):
-        return np.zeros(0, np.int32), np.zeros(len(texts), np.int32)
+        return self._xp.zeros(0, np.int32), self._xp.zeros(len(texts), np.int32)
 
 
-def test_the_device_gives_what_the_host_gives(folder: Path) -> None:
-    tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(), np)
-    device = DevicePreprocess(tokenizer, DeviceFeatures(FeatureSpec.load(folder / FEATURES), np))
+def test_the_device_gives_what_the_host_gives(folder: Path, xp: Any) -> None:
+    tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(xp), xp)
+    device = DevicePreprocess(tokenizer, DeviceFeatures(FeatureSpec.load(folder / FEATURES), xp))
     for made, right in zip(device.prepare(PASSAGES), HostPreprocess(folder).prepare(PASSAGES), strict=True):
         assert made.dtype == right.dtype
-        np.testing.assert_array_equal(made, right)
+        np.testing.assert_array_equal(to_host(made), right)
 
 
 def test_without_a_gpu_it_is_the_host(folder: Path) -> None:

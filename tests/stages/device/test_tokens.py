@@ -1,9 +1,10 @@
-"""Ids and masks made by arrays, on NumPy, with a stand-in for cuDF that errs where cuDF does, and elsewhere."""
+"""Ids and masks made by arrays of NumPy and of a stand-in for CuPy; that for cuDF errs where cuDF does, and more."""
 
 import csv
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tokenizers.models import WordPiece as Model
 
 from client.samples import sample_passages
 from stages import tokens as reference
+from stages.arrays import Array, to_host
 from stages.device.tokens import DeviceTokenizer, Limits, assemble, vocabulary_of
 
 PASSAGES = list(sample_passages().values())
@@ -25,16 +27,17 @@ ERRS = {"ß": "ss", "东": "", "\u0301": "\u0301", "½": "1/2"}
 class StandIn:
     """As cuDF is by its sources (25.12): a table of characters, no special tokens, words of up to 199 bytes."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, xp: Any = np) -> None:
+        self._tokenizer, self._xp = tokenizer, xp
         self._model = Model(tokenizer.get_vocab(), unk_token="[UNK]", max_input_chars_per_word=199)
 
     def normalize(self, texts: Sequence[str]) -> list[str]:
         return [" ".join(self._words(text)) for text in texts]
 
-    def tokenize(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def tokenize(self, texts: Sequence[str]) -> tuple[Array, Array]:
         rows = [[token.id for word in self._words(text) for token in self._model.tokenize(word)] for text in texts]
-        return np.array(list(chain.from_iterable(rows)), np.int32), np.array([len(row) for row in rows], np.int32)
+        ids, lengths = list(chain.from_iterable(rows)), [len(row) for row in rows]
+        return self._xp.asarray(np.array(ids, np.int32)), self._xp.asarray(np.array(lengths, np.int32))
 
     def _words(self, text: str) -> list[str]:
         cleaned = "".join(ERRS.get(character) or self._cleaned(character) for character in text)
@@ -50,14 +53,14 @@ def tokenizer(tokenizer_file: Path) -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def device(tokenizer: Tokenizer) -> DeviceTokenizer:
-    return DeviceTokenizer(tokenizer, StandIn(tokenizer), np)
+def device(tokenizer: Tokenizer, xp: Any) -> DeviceTokenizer:
+    return DeviceTokenizer(tokenizer, StandIn(tokenizer, xp), xp)
 
 
 def assert_right(device: DeviceTokenizer, tokenizer: Tokenizer, texts: list[str]) -> None:
     for made, right in zip(device.tokenize(texts), reference.tokenize(texts, tokenizer), strict=True):
         assert made.dtype == np.int64
-        np.testing.assert_array_equal(made, right)
+        np.testing.assert_array_equal(to_host(made), right)
 
 
 @given(
