@@ -36,7 +36,7 @@ class Finding:
 
 def examine(repository: Path) -> list[Finding]:
     """Look at the runtime, its backends, the GPU and the artefacts of `repository`. Takes a second or two."""
-    return [*_runtime(), _gpu(), _artefacts(repository)]
+    return [*_runtime(), _gpu(repository), _artefacts(repository)]
 
 
 def triton_version(runtime: Runtime) -> str | None:
@@ -50,7 +50,7 @@ def triton_version(runtime: Runtime) -> str | None:
             "--allow-grpc=false",
             "--allow-metrics=false",
         ]
-        environment = server_environment(runtime, Placement.CPU)
+        environment = server_environment(runtime, Placement.CPU, Path(empty))
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
@@ -82,11 +82,11 @@ def _backend(runtime: Runtime, name: str) -> str:
     return f"drop-in, {folder}" if runtime.is_drop_in(name) else f"native, {folder}"
 
 
-def _gpu() -> Finding:
+def _gpu(repository: Path) -> Finding:
     names = [gpu.name for gpu in find_gpus()]
     if not names:
         return Finding("GPU", "none: all models run on the CPU")
-    missing = lacking()
+    missing = lacking(repository)
     return Finding("GPU", ", ".join(names), f"all models run on the CPU: {'; '.join(missing)}" if missing else None)
 
 

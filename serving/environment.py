@@ -21,7 +21,7 @@ the kernel after each. Measured in docs/serve.md."""
 PROJECT_ROOT = Path(__file__).parents[1]
 
 
-def server_environment(runtime: Runtime, placement: Placement) -> dict[str, str]:
+def server_environment(runtime: Runtime, placement: Placement, repository: Path) -> dict[str, str]:
     """The server's environment, which its stubs inherit.
 
     Raises:
@@ -39,4 +39,4 @@ def server_environment(runtime: Runtime, placement: Placement) -> dict[str, str]
     environment = dict(os.environ)
     for name, paths in ours.items():
         environment[name] = os.pathsep.join([*paths, *filter(None, [environment.get(name)])])
-    return STAGE_DEFAULTS | environment | placement_environment(placement)
+    return STAGE_DEFAULTS | environment | placement_environment(placement, repository)

@@ -2,11 +2,21 @@
 
 import ctypes
 import importlib.util
+import zipfile
+from pathlib import Path
 from typing import NamedTuple
+
+from stages.precision import precision_of
 
 LEAST_BYTES = 8 << 30
 """Of the card. Six processes with a CUDA context of half a gigabyte each, four pools of a gigabyte, and the bundled
 encoder: an estimate, not measured."""
+
+LEAST_FOR_FP8 = (8, 9)
+"""Compute capability: of Ada; Hopper has 9.0."""
+
+CAPABILITY_ATTRIBUTES = (75, 76)
+"""Major and minor, by CUDA's `CUdevice_attribute`."""
 
 PACKAGES = ("cupy", "cudf", "rmm", "cuml")
 
@@ -17,10 +27,12 @@ class Gpu(NamedTuple):
     Attributes:
         name: as the driver gives it.
         memory_bytes: what the card has; 0 where the driver does not tell.
+        capability: its compute capability, major and minor; zeros where the driver does not tell.
     """
 
     name: str
     memory_bytes: int
+    capability: tuple[int, int]
 
 
 def find_gpus() -> list[Gpu]:
@@ -32,11 +44,12 @@ def find_gpus() -> list[Gpu]:
     count = ctypes.c_int()
     if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return []
-    return [Gpu(_name(cuda, ordinal), _memory(cuda, ordinal)) for ordinal in range(count.value)]
+    ordinals = range(count.value)
+    return [Gpu(_name(cuda, each), _memory(cuda, each), _capability(cuda, each)) for each in ordinals]
 
 
-def lacking() -> list[str]:
-    """What this machine lacks for serving on its GPUs, a line each."""
+def lacking(repository: Path) -> list[str]:
+    """What this machine and this repository lack for serving on the GPUs, a line each."""
     gpus = find_gpus()
     if not gpus:
         return ["no NVIDIA GPU or no driver here"]
@@ -45,13 +58,28 @@ def lacking() -> list[str]:
         for number, gpu in enumerate(gpus)
         if gpu.memory_bytes < LEAST_BYTES
     ]
-    return [*too_small, *_missing_packages()]
+    return [*too_small, *_missing_packages(), *_of_precision(repository, gpus)]
 
 
 def _missing_packages() -> list[str]:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     lines = [f"not installed: {', '.join(missing)} (`pip install .[gpu]`)"] if missing else []
     return [*lines, *([] if _torch_has_cuda() else ["this PyTorch is built without CUDA"])]
+
+
+def _of_precision(repository: Path, gpus: list[Gpu]) -> list[str]:
+    try:
+        precision = precision_of(repository / "bert-large" / "1" / "model.pt")
+    except (OSError, zipfile.BadZipFile):
+        return []  # whoever starts a server is told of that at length
+    if precision == "int8":
+        return ["the encoder is built in int8, which the CPU alone computes (`readability build` on this machine)"]
+    return [
+        f"GPU {number} ({gpu.name}) does not multiply fp8, in which the encoder is built: compute capability "
+        f"{'.'.join(map(str, gpu.capability))}, 8.9 is needed (`readability build --precision bf16`)"
+        for number, gpu in enumerate(gpus)
+        if precision == "fp8" and gpu.capability < LEAST_FOR_FP8
+    ]
 
 
 def _torch_has_cuda() -> bool:
@@ -70,3 +98,11 @@ def _memory(cuda: ctypes.CDLL, ordinal: int) -> int:
     size = ctypes.c_size_t()
     status = cuda.cuDeviceTotalMem_v2(ctypes.byref(size), ctypes.c_int(ordinal))
     return size.value if status == 0 else 0
+
+
+def _capability(cuda: ctypes.CDLL, ordinal: int) -> tuple[int, int]:
+    numbers = (ctypes.c_int(), ctypes.c_int())
+    for number, attribute in zip(numbers, CAPABILITY_ATTRIBUTES, strict=True):
+        if cuda.cuDeviceGetAttribute(ctypes.byref(number), ctypes.c_int(attribute), ctypes.c_int(ordinal)) != 0:
+            return 0, 0
+    return numbers[0].value, numbers[1].value

@@ -1,6 +1,7 @@
 """One switch between all-CPU and all-GPU: the models' KIND_AUTO follows what the server can see."""
 
 from enum import StrEnum
+from pathlib import Path
 
 from serving.errors import PlacementError
 from serving.gpu import lacking
@@ -16,15 +17,17 @@ class Placement(StrEnum):
     GPU = "gpu"
 
 
-def placement_environment(placement: Placement) -> dict[str, str]:
-    """Environment variables that bring the placement about; `auto` is the GPU where nothing is lacking for it.
+def placement_environment(placement: Placement, repository: Path) -> dict[str, str]:
+    """Environment variables that bring the placement of a repository's models about.
+
+    `auto` is the GPU where nothing is lacking for it.
 
     Raises:
         PlacementError: for `gpu` on a machine that lacks something for it; the message names all of it.
     """
     if placement is Placement.CPU:
         return HIDDEN
-    missing = lacking()
+    missing = lacking(repository)
     if placement is Placement.GPU and missing:
         raise PlacementError(f"--placement gpu: {'; '.join(missing)}; --placement cpu runs the same models")
     return HIDDEN if missing else {}

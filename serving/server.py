@@ -84,7 +84,7 @@ class TritonServer:
         with self.log_file.open("wb") as log_file:
             self.process = subprocess.Popen(
                 self._command(options.repository, backends),
-                env=server_environment(runtime, options.placement),
+                env=server_environment(runtime, options.placement, options.repository),
                 cwd=PROJECT_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,

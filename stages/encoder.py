@@ -14,20 +14,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel
 
+from stages.fp8 import put_fp8
 from stages.precision import NOTE, Precision
+
+LONGEST = 512
+"""Tokens of a row, of what BERT was trained on."""
 
 MAX_TOKENS_PER_SLICE = 512
 """Rows times padded length of one forward pass on the CPU, where larger ones only add padding. Measured with two cores
 and 64 excerpts of CLEAR's lengths: 34.8 excerpts a second with 512 to 2048, 28.9 one by one, 19.1 with 8192."""
 
 ROW_BY_ROW = 1
-"""For `bf16` and `int8` on the CPU. In a slice of several rows a row's score would depend on its neighbours: by up to
+"""For all but `fp32` on the CPU. In a slice of several rows a row's score would depend on its neighbours: by up to
 0.002 in bf16, whose sums are rounded in another order, and 0.12 in int8, whose steps are set for a whole slice. Alone
 it is the same to the last bit, whatever it is batched with and on however many threads."""
 
 MAX_TOKENS_PER_SLICE_CUDA = 16384
 """The same on a GPU, which wants large passes; it bounds memory too. Of 512 excerpts of CLEAR's lengths this leaves 4 %
 of padding in eight passes (8192: 2 % in 15; 32768: 8 % in four; 65536: 16 % in two). Its speed is not measured yet."""
+
+GRAPH_ROWS, GRAPH_TOKENS, GRAPH_STEP = (1, 2, 4), 1024, 64
+"""Batches that a GPU may run as a CUDA graph: of so many rows, with so many tokens at most, widths in such steps.
+Larger ones keep a GPU busy without. Their speed is not measured yet."""
 
 WIDTH_STEP = 8
 """Tokens that a slice's width is rounded up to. PyTorch keeps some 2 MB for every width that it has computed: after
@@ -102,7 +110,16 @@ class LengthSorted(nn.Module):
     """Run `scorer` over slices of rows of similar length, padding cut off; the order of rows is kept.
 
     Written for TorchScript, whose compiler needs the plain loop.
+
+    Attributes:
+        graph_shapes: rows and widths of batches for which a CUDA graph pays. Smaller ones may be filled up with zeros,
+            which change no other row's score.
+        whole: to be set while a graph is recorded: a batch is computed in one pass, padding and all, so that nothing is
+            asked of the device, which a graph cannot hold.
     """
+
+    graph_shapes: list[tuple[int, int]]
+    whole: bool
 
     def __init__(self, scorer: nn.Module, max_tokens: int, max_tokens_cuda: int) -> None:
         super().__init__()
@@ -110,21 +127,32 @@ class LengthSorted(nn.Module):
         self.scorer = scorer
         self.max_tokens = max_tokens
         self.max_tokens_cuda = max_tokens_cuda
+        self.whole = False
+        self.graph_shapes = [
+            (rows, width)
+            for rows in GRAPH_ROWS
+            for width in range(GRAPH_STEP, min(GRAPH_TOKENS // rows, LONGEST) + 1, GRAPH_STEP)
+        ]
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Scores FP32 [B, 1] of ids and mask, both INT64 [B, L]."""
         to_step = -ids.size(1) % self.width_step
         ids, mask = nn.functional.pad(ids, [0, to_step]), nn.functional.pad(mask, [0, to_step])
-        position = torch.arange(1, ids.size(1) + 1, device=ids.device)
-        lengths = (mask * position).amax(1).clamp(min=1)
-        longest_first = torch.argsort(lengths, descending=True)
-        widths: list[int] = lengths[longest_first].tolist()
+        order = torch.arange(ids.size(0), device=ids.device)
+        widths: list[int] = [ids.size(1)] * ids.size(0)
+        max_tokens = ids.numel()
+        if not self.whole:
+            position = torch.arange(1, ids.size(1) + 1, device=ids.device)
+            lengths = (mask * position).amax(1).clamp(min=1)
+            order = torch.argsort(lengths, descending=True)
+            sorted_widths: list[int] = lengths[order].tolist()
+            widths = sorted_widths
+            max_tokens = self.max_tokens_cuda if ids.is_cuda else self.max_tokens
         scores = torch.empty(ids.size(0), 1, dtype=torch.float32, device=ids.device)
-        max_tokens = self.max_tokens_cuda if ids.is_cuda else self.max_tokens
         start = 0
         while start < ids.size(0):
             width = -(-widths[start] // self.width_step) * self.width_step
-            rows = longest_first[start : start + max(1, max_tokens // width)]
+            rows = order[start : start + max(1, max_tokens // width)]
             scores[rows] = self.scorer(ids[rows, :width], mask[rows, :width]).float()
             start += rows.size(0)
         return scores
@@ -153,12 +181,15 @@ def to_torchscript(
         # Attention asks whether there is a mask at all: here there always is.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(encoder, (ids, mask), check_trace=False)
-    return torch.jit.freeze(torch.jit.script(LengthSorted(traced, max_tokens, max_tokens_cuda)).eval())
+    module = torch.jit.script(LengthSorted(traced, max_tokens, max_tokens_cuda)).eval()
+    return torch.jit.freeze(module, preserved_attrs=["graph_shapes", "whole"])
 
 
 def _in_precision(encoder: PooledEncoder, precision: Precision) -> PooledEncoder:
-    if precision == "bf16":
-        return copy.deepcopy(encoder).compute_in(torch.bfloat16)
+    if precision in ("bf16", "fp8"):
+        encoder = copy.deepcopy(encoder).compute_in(torch.bfloat16)
+    if precision == "fp8":
+        put_fp8(encoder.layers)
     if precision == "int8":
         encoder = copy.deepcopy(encoder)
         with warnings.catch_warnings():

@@ -4,9 +4,10 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
-Precision = Literal["fp32", "bf16", "int8"]
-"""Of the encoder's layers. `int8` keeps the linear layers' weights in 8 bits and rounds what goes into them anew for
-every batch (dynamic quantisation); it runs on the CPU only."""
+Precision = Literal["fp32", "bf16", "int8", "fp8"]
+"""Of the encoder's layers. `int8` and `fp8` keep the linear layers' weights in 8 bits and round what goes into them
+anew: `int8` for every batch (dynamic quantisation), on the CPU only; `fp8` for every token, the rest in bf16, for GPUs
+that multiply it."""
 
 NOTE = "precision"
 """Name of the extra file in `model.pt`, which Triton passes over."""

@@ -90,16 +90,16 @@ def placements(
         about: dict[str, Any] = {}
         for placement in map(Placement, dict.fromkeys(chosen)):
             try:
-                placement_environment(placement)
+                placement_environment(placement, repository)
             except PlacementError:
-                missing |= {_name(placement, pipeline): "; ".join(lacking()) for pipeline in PIPELINES}
+                missing |= {_name(placement, pipeline): "; ".join(lacking(repository)) for pipeline in PIPELINES}
                 continue
             with starting(Options(repository, placement)) as server:
                 measuring = _measure(server.grpc_url, repository, sizes, placement, (rounds, seconds, concurrency))
                 found, workloads, about = asyncio.run(measuring)
                 figures |= found
         if not figures:
-            raise PlacementError(f"nothing can be measured here: {'; '.join(lacking())}")
+            raise PlacementError(f"nothing can be measured here: {'; '.join(lacking(repository))}")
     lines = [environment.one_line(about), workloads[1].about()]
     _show(figures, missing, lines)
     if record_file:

@@ -22,6 +22,6 @@ def starting(options: Options, tell: Callable[[str], None] = lambda _: None) -> 
         with running(options, show, tell) as server:
             status.stop()
             console.print(f"Triton is ready with {len(expected)} models, from {server.runtime.origin}.")
-            if options.placement is Placement.AUTO and find_gpus() and (missing := lacking()):
+            if options.placement is Placement.AUTO and find_gpus() and (missing := lacking(options.repository)):
                 console.print(f"On the CPU, not the GPU: {'; '.join(missing)}.")
             yield server

@@ -145,7 +145,7 @@ def test_what_is_not_built_is_exit_code_4(tmp_path):
 
 def test_a_gpu_that_is_not_there_is_exit_code_7(fake_tritonserver, tmp_path, monkeypatch):
     fake_tritonserver(READY)
-    monkeypatch.setattr("serving.placement.lacking", lambda: ["no GPU"])
+    monkeypatch.setattr("serving.placement.lacking", lambda repository: ["no GPU"])
     result = run(*ANY_PORTS, "--model-repository", tmp_path, "--placement", "gpu")
     assert result.exit_code == 7
     assert "--placement cpu runs the same models" in result.stderr

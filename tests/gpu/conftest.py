@@ -21,7 +21,7 @@ CLEAR = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = lacking()
+    missing = lacking(DEFAULT_REPOSITORY)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gpu)

@@ -16,6 +16,7 @@ import pytest
 
 from client.scorer import Scorer
 from serving.gpu import lacking
+from serving.server import DEFAULT_REPOSITORY
 
 READABILITY = [sys.executable, "-m", "client.cli"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
@@ -117,7 +118,9 @@ def test_a_model_that_does_not_load_is_said_in_a_few_lines(
     assert len(result.stderr.splitlines()) < 12
 
 
-@pytest.mark.skipif(not lacking(), reason="this machine has all for the GPU, the placement is to be had")
+@pytest.mark.skipif(
+    not lacking(DEFAULT_REPOSITORY), reason="this machine has all for the GPU, the placement is to be had"
+)
 def test_the_gpu_placement_without_a_gpu_says_so_and_stops() -> None:
     result = run("serve", *FREE_PORTS, "--placement", "gpu")
     assert result.returncode == 7

@@ -60,8 +60,8 @@ def test_a_server_that_does_not_start_has_no_version_and_is_to_be_run_by_hand(mo
 def test_gpus_are_named_with_what_is_lacking_for_them_and_their_absence_is_no_fault(
     monkeypatch, tmp_path, names, missing, expected, advice
 ):
-    monkeypatch.setattr(doctor, "find_gpus", lambda: [Gpu(name, 80 << 30) for name in names])
-    monkeypatch.setattr(doctor, "lacking", lambda: missing)
+    monkeypatch.setattr(doctor, "find_gpus", lambda: [Gpu(name, 80 << 30, (9, 0)) for name in names])
+    monkeypatch.setattr(doctor, "lacking", lambda repository: missing)
     gpu = findings_of(tmp_path)["GPU"]
     assert gpu.found == expected
     assert gpu.advice == (f"all models run on the CPU: {advice}" if advice else None)

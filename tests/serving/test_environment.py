@@ -11,6 +11,8 @@ from serving.errors import PlacementError
 from serving.placement import Placement
 from serving.runtime import Runtime
 
+REPOSITORY = Path("model_repository")
+
 LIBRARIES = [Path("/wheel/libs"), Path("/python/lib")]
 RUNTIME = Runtime("a test", Path("/bin/true"), {}, libraries=LIBRARIES)
 STAGE_DEFAULTS = {
@@ -31,20 +33,23 @@ def untouched(monkeypatch):
 
 def test_the_stubs_find_this_interpreter_first_and_all_else_after_it(monkeypatch):
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    path = server_environment(RUNTIME, Placement.AUTO)["PATH"]
+    path = server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["PATH"]
     assert path == f"{Path(sys.executable).parent}:/usr/bin:/bin"
     assert Path(shutil.which("python3", path=path)).parent == Path(sys.executable).parent
 
 
 def test_the_libraries_come_before_those_of_the_user(monkeypatch):
-    assert server_environment(RUNTIME, Placement.AUTO)["LD_LIBRARY_PATH"] == "/wheel/libs:/python/lib"
+    assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["LD_LIBRARY_PATH"] == "/wheel/libs:/python/lib"
     monkeypatch.setenv("LD_LIBRARY_PATH", "/users/own")
-    assert server_environment(RUNTIME, Placement.AUTO)["LD_LIBRARY_PATH"] == "/wheel/libs:/python/lib:/users/own"
+    assert (
+        server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["LD_LIBRARY_PATH"]
+        == "/wheel/libs:/python/lib:/users/own"
+    )
 
 
 def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/users/own")
-    paths = server_environment(RUNTIME, Placement.AUTO)["PYTHONPATH"].split(os.pathsep)
+    paths = server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["PYTHONPATH"].split(os.pathsep)
     assert paths[0] == str(PROJECT_ROOT)
     assert str(Path(pytest.__file__).parents[1]) in paths
     assert paths[-1] == "/users/own"
@@ -52,25 +57,25 @@ def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(mon
 
 @pytest.mark.parametrize(("name", "ours"), STAGE_DEFAULTS.items())
 def test_stages_get_these_settings_unless_the_user_says_otherwise(monkeypatch, name, ours):
-    assert server_environment(RUNTIME, Placement.AUTO)[name] == ours
+    assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)[name] == ours
     monkeypatch.setenv(name, "users")
-    assert server_environment(RUNTIME, Placement.AUTO)[name] == "users"
+    assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)[name] == "users"
 
 
 def test_the_placement_has_the_last_word_over_visible_gpus(monkeypatch):
-    monkeypatch.setattr(placement, "lacking", list)
+    monkeypatch.setattr(placement, "lacking", lambda repository: [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    assert server_environment(RUNTIME, Placement.CPU)["CUDA_VISIBLE_DEVICES"] == ""
-    assert server_environment(RUNTIME, Placement.AUTO)["CUDA_VISIBLE_DEVICES"] == "3"
+    assert server_environment(RUNTIME, Placement.CPU, REPOSITORY)["CUDA_VISIBLE_DEVICES"] == ""
+    assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def test_a_placement_that_is_not_to_be_had_is_refused(monkeypatch):
-    monkeypatch.setattr(placement, "lacking", lambda: ["no GPU"])
+    monkeypatch.setattr(placement, "lacking", lambda repository: ["no GPU"])
     with pytest.raises(PlacementError):
-        server_environment(RUNTIME, Placement.GPU)
+        server_environment(RUNTIME, Placement.GPU, REPOSITORY)
 
 
 def test_this_process_keeps_its_own_environment():
     before = dict(os.environ)
-    server_environment(RUNTIME, Placement.CPU)
+    server_environment(RUNTIME, Placement.CPU, REPOSITORY)
     assert dict(os.environ) == before

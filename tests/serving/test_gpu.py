@@ -1,9 +1,11 @@
 import ctypes
+import zipfile
 
 import pytest
 
 from serving import gpu
 from serving.gpu import LEAST_BYTES, Gpu, find_gpus, lacking
+from stages.precision import NOTE
 
 OK, NO_DEVICE = 0, 100
 
@@ -11,8 +13,16 @@ OK, NO_DEVICE = 0, 100
 class FakeCuda:
     """The four calls of the driver that are made, for GPUs of these names; None is one that tells nothing."""
 
-    def __init__(self, names: list[str | None], init: int = OK, count: int = OK, memory: int = 80 << 30) -> None:
+    def __init__(
+        self,
+        names: list[str | None],
+        init: int = OK,
+        count: int = OK,
+        memory: int = 80 << 30,
+        capability: tuple[int, int] = (9, 0),
+    ) -> None:
         self.names, self.init, self.count, self.memory = names, init, count, memory
+        self.capability = dict(zip(gpu.CAPABILITY_ATTRIBUTES, capability, strict=True))
 
     def cuInit(self, flags: int) -> int:  # noqa: N802
         return self.init
@@ -26,6 +36,12 @@ class FakeCuda:
         if name is None:
             return NO_DEVICE
         buffer.value = name.encode()
+        return OK
+
+    def cuDeviceGetAttribute(self, number, attribute: ctypes.c_int, ordinal: ctypes.c_int) -> int:  # noqa: N802
+        if self.names[ordinal.value] is None:
+            return NO_DEVICE
+        number._obj.value = self.capability[attribute.value]
         return OK
 
     def cuDeviceTotalMem_v2(self, size, ordinal: ctypes.c_int) -> int:  # noqa: N802
@@ -66,7 +82,7 @@ def test_gpus_are_those_that_the_driver_names(driver, cuda, expected):
 
 def test_a_gpu_has_the_memory_that_the_driver_says_or_nothing_is_known_of_it(driver):
     driver(FakeCuda(["NVIDIA T4", None], memory=16 << 30))
-    assert find_gpus() == [Gpu("NVIDIA T4", 16 << 30), Gpu("GPU 1", 0)]
+    assert find_gpus() == [Gpu("NVIDIA T4", 16 << 30, (9, 0)), Gpu("GPU 1", 0, (0, 0))]
 
 
 @pytest.fixture
@@ -80,22 +96,47 @@ def packages(monkeypatch):
     return have
 
 
-def test_without_a_gpu_nothing_else_is_asked(driver, packages):
+def test_without_a_gpu_nothing_else_is_asked(driver, packages, tmp_path):
     driver(None)
     packages(cuda=None)
-    assert lacking() == ["no NVIDIA GPU or no driver here"]
+    assert lacking(tmp_path) == ["no NVIDIA GPU or no driver here"]
 
 
-def test_where_all_is_there_nothing_is_lacking(driver, packages):
+def test_where_all_is_there_nothing_is_lacking(driver, packages, tmp_path):
     driver(FakeCuda(["NVIDIA H100"], memory=LEAST_BYTES))
     packages(*gpu.PACKAGES)
-    assert lacking() == []
+    assert lacking(tmp_path) == []
 
 
-def test_whatever_is_lacking_is_named(driver, packages):
+def test_whatever_is_lacking_is_named(driver, packages, tmp_path):
     driver(FakeCuda(["NVIDIA T4"], memory=LEAST_BYTES // 2))
     packages("cupy", "rmm", cuda=None)
-    small, missing, torch = lacking()
+    small, missing, torch = lacking(tmp_path)
     assert small == "GPU 0 (NVIDIA T4) has 4.0 GiB of memory, 8 are needed"
     assert missing == "not installed: cudf, cuml (`pip install .[gpu]`)"
     assert torch == "this PyTorch is built without CUDA"
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "expected"),
+    [
+        ("bf16", (7, 5), []),
+        ("int8", (9, 0), ["the encoder is built in int8, which the CPU alone computes"]),
+        ("fp8", (9, 0), []),
+        ("fp8", (8, 9), []),
+        (
+            "fp8",
+            (8, 6),
+            ["GPU 0 (NVIDIA A10) does not multiply fp8, in which the encoder is built: compute capability 8.6"],
+        ),
+    ],
+)
+def test_an_encoder_that_a_gpu_cannot_compute_is_named(driver, packages, tmp_path, precision, capability, expected):
+    driver(FakeCuda(["NVIDIA A10"], capability=capability))
+    packages(*gpu.PACKAGES)
+    (tmp_path / "bert-large" / "1").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "bert-large" / "1" / "model.pt", "w") as file:
+        file.writestr(f"model/extra/{NOTE}", precision)
+    for line, start in zip(lacking(tmp_path), expected, strict=True):
+        assert line.startswith(start)
+        assert "readability build" in line

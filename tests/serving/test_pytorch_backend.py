@@ -1,4 +1,5 @@
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -238,3 +239,32 @@ def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_nev
     model.module = spy
     model.execute([{"X__0": torch.tensor([[1]])}])
     assert modes == [(expected, False)]
+
+
+class Graphs:
+    """Stands for what `stages.device.graphs` makes on a GPU: knows batches of up to two rows."""
+
+    def score(self, ids: Tensor, mask: Tensor) -> Tensor | None:
+        return torch.full((len(ids), 1), -1.0) if len(ids) <= 2 else None
+
+
+def test_small_batches_are_asked_of_the_graphs_and_larger_ones_computed(load):
+    model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
+    assert model.graphs is None
+    model.graphs = Graphs()
+    small, large = ids_and_mask(2, 5), ids_and_mask(3, 5)
+    assert answers(model, [small])[0].tolist() == [[-1.0], [-1.0]]
+    torch.testing.assert_close(answers(model, [large])[0], direct(large)[0])
+
+
+def test_what_cannot_be_recorded_is_told_of_and_computed(load, monkeypatch):
+    def fail(module, device):
+        raise RuntimeError("cannot be captured")
+
+    told = []
+    model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
+    monkeypatch.setattr("stages.device.graphs.record_module", fail)
+    logger = SimpleNamespace(log_warn=told.append)
+    monkeypatch.setattr(type(model).execute.__globals__["pb_utils"], "Logger", logger, raising=False)
+    assert model._record_graphs() is None
+    assert told == ["small batches run without CUDA graphs: cannot be captured"]

@@ -192,7 +192,7 @@ def test_a_taken_port_is_refused_before_the_server_starts(use, ready_server, tmp
 
 def test_a_gpu_that_is_not_there_is_refused_before_the_server_starts(use, ready_server, tmp_path, monkeypatch):
     use(ready_server)
-    monkeypatch.setattr("serving.placement.lacking", lambda: ["no GPU"])
+    monkeypatch.setattr("serving.placement.lacking", lambda repository: ["no GPU"])
     with pytest.raises(PlacementError), running(Options(tmp_path, Placement.GPU)):
         pass
 

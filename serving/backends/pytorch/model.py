@@ -4,6 +4,9 @@ It follows the native backend: inputs and outputs named `<name>__<index>` in the
 results, `model.pt` unless `default_model_filename` says otherwise, and the parameters INTRA_OP_THREAD_COUNT,
 INTER_OP_THREAD_COUNT and INFERENCE_MODE.
 
+On a GPU, where the configuration says `optimization { cuda { graphs: true } }`, small batches of a module that lists
+shapes for it run as CUDA graphs.
+
 On the CPU a batch's rows are shared out over as many threads, each of which computes its own. Threads that compute a
 row together wait for one another at every operation, and so for whoever takes a core from one of them: docs/serve.md.
 """
@@ -16,6 +19,9 @@ from pathlib import Path
 import torch
 import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
+
+MEMORY_SHARE = 0.5
+"""Of the card, at most, for PyTorch's own pool: the rest is for the other stages' pools, Triton's and CUDA contexts."""
 
 
 class TritonPythonModel:
@@ -34,6 +40,11 @@ class TritonPythonModel:
             Path(args["model_repository"]) / args["model_version"] / (config["default_model_filename"] or "model.pt")
         )
         self.module = torch.jit.load(str(module), map_location=self.device).eval()
+        self.graphs = None
+        if on_gpu:
+            torch.cuda.set_per_process_memory_fraction(MEMORY_SHARE, self.device)
+            if config.get("optimization", {}).get("cuda", {}).get("graphs"):
+                self.graphs = self._record_graphs()
 
     def execute(self, requests: list) -> list:
         """Run requests of one shape as one batch, as Triton's dynamic batcher hands them over."""
@@ -42,6 +53,16 @@ class TritonPythonModel:
             return [self._responses(self._run(batch), [None])[0] for batch in batches]
         joined = [torch.cat(tensors) if len(tensors) > 1 else tensors[0] for tensors in zip(*batches, strict=True)]
         return self._responses(self._run(joined), [batch[0].shape[0] for batch in batches])
+
+    def _record_graphs(self):
+        from stages.device.graphs import record_module  # the host needs none of it
+
+        try:
+            with self.grad_mode():
+                return record_module(self.module, self.device)
+        except RuntimeError as error:
+            pb_utils.Logger.log_warn(f"small batches run without CUDA graphs: {error}")
+            return None
 
     def _arguments(self, request) -> list[torch.Tensor]:
         tensors = (pb_utils.get_input_tensor_by_name(request, name) for name in self.inputs)
@@ -70,6 +91,8 @@ class TritonPythonModel:
 
     def _forward(self, arguments: list[torch.Tensor]) -> list[torch.Tensor]:
         with self.grad_mode():
+            if self.graphs and (scores := self.graphs.score(*arguments)) is not None:
+                return [scores]
             results = self.module(*arguments)
         return [results] if isinstance(results, torch.Tensor) else list(results)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serving.gpu import lacking
-from serving.server import Options, TritonServer, running
+from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
 
 READABILITY = [sys.executable, "-m", "client.cli"]
 
@@ -130,14 +130,14 @@ def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
     for rows in told["figures"].values():
         assert [row["batch"] for row in rows] == [1, 2, 4]
         assert all(row["per_second"] > 0 and row["latency_ms"] > 0 for row in rows)
-    if lacking():
+    if lacking(DEFAULT_REPOSITORY):
         assert set(told["figures"]) == names
         assert len(told["not_run"]) == 3
         assert "not run: ensemble_all, all on GPU: no NVIDIA GPU or no driver here" in out
         assert "all on GPU" in html.read_text()
 
 
-@pytest.mark.skipif(not lacking(), reason="this machine has all for the GPU")
+@pytest.mark.skipif(not lacking(DEFAULT_REPOSITORY), reason="this machine has all for the GPU")
 def test_a_placement_that_cannot_be_had_is_an_error_where_it_is_the_only_one() -> None:
     code, out, err = run("placements", "--placement", "gpu")
     assert code == 7
