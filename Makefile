@@ -4,9 +4,14 @@ BIN := .venv/bin
 ARTEFACTS := model_repository/bert-large/1/model.pt
 
 # PyTorch without CUDA is a tenth of the size: where no NVIDIA driver answers, pip may take it from PyTorch's own index.
+# With CUDA it needs libraries that the lock, made without, does not list.
 ifeq ($(shell which nvidia-smi 2>/dev/null),)
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_OPTIONS ?= --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 endif
+
+# RAPIDS' wheels are on PyPI but for the largest, of which there is an entry that fetches them from NVIDIA's own index.
+RAPIDS_OPTIONS ?= --extra-index-url https://pypi.nvidia.com
 
 .PHONY: demo test lint serve compare bench faults soak gpu build lock clean help
 
@@ -37,7 +42,7 @@ faults: $(ARTEFACTS)  ## break a server in every known way, and judge its answer
 	$(BIN)/readability faults
 
 gpu: $(ARTEFACTS)  ## on one NVIDIA GPU: its tests, then every placement, also with an encoder of BERT-large's size
-	$(BIN)/pip install --quiet --disable-pip-version-check --extra-index-url https://pypi.nvidia.com \
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock $(RAPIDS_OPTIONS) \
 		$(shell $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 		print(*(f'\"{d}\"' for d in p['optional-dependencies']['gpu']))")
 	$(BIN)/pytest tests/gpu
@@ -57,8 +62,7 @@ $(ARTEFACTS): .venv/.installed $(wildcard training/bundles/*/*) stages/encoder.p
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) \
-		$(shell grep '^torch==' requirements.lock)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_OPTIONS) $(shell grep '^torch==' requirements.lock)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

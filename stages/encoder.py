@@ -37,6 +37,10 @@ GRAPH_ROWS, GRAPH_TOKENS, GRAPH_STEP = (1, 2, 4), 1024, 64
 """Batches that a GPU may run as a CUDA graph: of so many rows, with so many tokens at most, widths in such steps.
 Larger ones keep a GPU busy without. Their speed is not measured yet."""
 
+FP8_PARTS = ("intermediate", "output")
+"""Of a layer, what is computed in FP8: the feed-forward products, two thirds of all. With attention's the RMSE of the
+bundled encoder on its 2,834 training rows grows by 0.0062, without by 0.0024; 0.005 is allowed."""
+
 WIDTH_STEP = 8
 """Tokens that a slice's width is rounded up to. PyTorch keeps some 2 MB for every width that it has computed: after
 rows of 125 lengths a process held 536 MB, of nine widths 312 MB. Costs 2 % of computing at CLEAR's lengths."""
@@ -189,7 +193,9 @@ def _in_precision(encoder: PooledEncoder, precision: Precision) -> PooledEncoder
     if precision in ("bf16", "fp8"):
         encoder = copy.deepcopy(encoder).compute_in(torch.bfloat16)
     if precision == "fp8":
-        put_fp8(encoder.layers)
+        for layer in encoder.layers:
+            for part in FP8_PARTS:
+                put_fp8(layer.get_submodule(part))
     if precision == "int8":
         encoder = copy.deepcopy(encoder)
         with warnings.catch_warnings():

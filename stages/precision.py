@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 Precision = Literal["fp32", "bf16", "int8", "fp8"]
-"""Of the encoder's layers. `int8` and `fp8` keep the linear layers' weights in 8 bits and round what goes into them
-anew: `int8` for every batch (dynamic quantisation), on the CPU only; `fp8` for every token, the rest in bf16, for GPUs
-that multiply it."""
+"""Of the encoder's layers. `int8` and `fp8` keep linear layers' weights in 8 bits and round what goes into them anew:
+`int8` for every batch (dynamic quantisation), on the CPU only; `fp8` for every token, in the feed-forward layers alone
+and the rest in bf16, for GPUs that multiply it."""
 
 NOTE = "precision"
 """Name of the extra file in `model.pt`, which Triton passes over."""
