@@ -111,7 +111,7 @@ def test_a_graph_without_steps_has_no_levels() -> None:
 @given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=10), st.randoms(use_true_random=False))
 def test_a_step_is_one_level_below_the_lowest_that_it_reads_from(reads: list[list[int]], random: Random) -> None:
     """Any graph whose step n reads the tensors of steps before it, in any order of the config."""
-    sources = [sorted({source for source in step if source < number}) for number, step in enumerate(reads)]
+    sources = [sorted({source for source in given if source < number}) for number, given in enumerate(reads)]
     depth: list[int] = []
     for read in sources:
         depth.append(1 + max((depth[source] for source in read), default=-1))
