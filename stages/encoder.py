@@ -68,6 +68,11 @@ class PooledEncoder(nn.Module):
         """Scores FP32 [B, 1] of ids and mask, both INT64 [B, L]."""
         return self.head(self.pool(self.embeddings(input_ids=ids), mask))
 
+    @property
+    def flop_per_token(self) -> int:
+        """Multiplications and additions with the layers' weights for a token; attention's own, some 3 %, left out."""
+        return 2 * sum(each.weight.numel() for each in self.layers.modules() if isinstance(each, nn.Linear))
+
     def lower(self, hidden: Tensor, mask: Tensor, n_layers: int) -> Tensor:
         """What the first `n_layers` layers make of the embeddings [B, L, hidden] under a mask INT64 [B, L]."""
         padding = _padding(mask, hidden.dtype)

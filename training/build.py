@@ -7,8 +7,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
+from torch.jit import ScriptModule
 
-from stages.encoder import save_encoder, to_torchscript
+from stages.encoder import PooledEncoder, save_encoder, to_torchscript
 from stages.pipeline import InProcessPipeline
 from stages.precision import Precision
 from training.assemble import assemble
@@ -48,25 +50,27 @@ def build_repository(
         BuildError: if the result does not give the reference scores; the repository is then as it was.
     """
     base = base or load_base_encoder(bundle.facts.encoder)
+    encoder = assemble(base, bundle)
     with TemporaryDirectory() as unchecked:
-        built = _write_artefacts(bundle, base, precision, Path(unchecked))
+        built = _write_artefacts(bundle, base.tokenizer, to_torchscript(encoder, precision), precision, Path(unchecked))
         if reference_texts:
             _check_reference_scores(bundle, Path(unchecked), reference_texts, REFERENCE_TOLERANCE[precision])
         for file in built:
             shutil.move(file, repository / file.relative_to(unchecked))
-    _tell_configs(bundle, repository)
+    _tell_configs(bundle, encoder, repository)
 
 
-def _write_artefacts(bundle: Bundle, base: BaseEncoder, precision: Precision, repository: Path) -> list[Path]:
+def _write_artefacts(
+    bundle: Bundle, tokenizer: Tokenizer, module: ScriptModule, precision: Precision, repository: Path
+) -> list[Path]:
     models = ("bert-large", "cuml", "gate", "preprocess")
     encoder, forest, gate, preprocess = (repository / name / "1" for name in models)
     for folder in (encoder, forest, gate, preprocess):
         folder.mkdir(parents=True)
-    module = to_torchscript(assemble(base, bundle), precision)
     save_encoder(module, encoder / "model.pt", precision)
     (forest / "checkpoint.tl").write_bytes(bundle.forest)
     (gate / "checkpoint.tl").write_bytes(bundle.gate)
-    base.tokenizer.save(str(preprocess / "tokenizer.json"))
+    tokenizer.save(str(preprocess / "tokenizer.json"))
     bundle.features.save(preprocess / "features.json")
     return [path for path in repository.rglob("*") if path.is_file()]
 
@@ -76,12 +80,13 @@ def best_precision() -> Precision:
     return "bf16" if choose_compute().dtype == torch.bfloat16 else "int8"
 
 
-def _tell_configs(bundle: Bundle, repository: Path) -> None:
+def _tell_configs(bundle: Bundle, built: PooledEncoder, repository: Path) -> None:
     facts = bundle.facts
     slot = {
         "encoder": facts.encoder,
         "encoder_sha256": facts.encoder_sha256,
         "encoder_layers": ",".join(map(str, facts.layers)),
+        "encoder_flop_per_token": str(built.flop_per_token),
     }
     set_parameters(repository / "bert-large" / "config.pbtxt", slot)
     scale = {"bert_weight": str(facts.bert_weight), "target_quantiles": " ".join(map(str, facts.quantiles))}

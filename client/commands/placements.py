@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +21,7 @@ from client.comparison import charts, environment
 from client.comparison.arm import HYBRID, parse_arm
 from client.comparison.callers import SCORE, make_caller
 from client.comparison.page import PAGES
+from client.comparison.peak import Use, best_use
 from client.comparison.placements import BATCH_SIZES, AtBatchSize, as_rows, measure
 from client.comparison.workload import Workload, of_texts
 from client.display import console, progress
@@ -27,8 +29,9 @@ from client.errors import ReadabilityError
 from client.protocol import Address
 from client.samples import sample_passages
 from client.served_model import ServedModel
+from ensemble.config import read_config
 from serving.errors import PlacementError, ServingError
-from serving.gpu import lacking
+from serving.gpu import find_gpus, lacking
 from serving.placement import Placement, placement_environment
 from serving.server import Options
 from stages.tokens import load_tokenizer
@@ -100,11 +103,14 @@ def placements(
                 figures |= found
         if not figures:
             raise PlacementError(f"nothing can be measured here: {'; '.join(lacking(repository))}")
+    uses = _uses(figures, workloads, repository)
     lines = [environment.one_line(about), workloads[1].about()]
+    lines += [f"{name}: {use}" for name, use in uses.items()]
     _show(figures, missing, lines)
     if record_file:
         told = {name: [asdict(each) for each in rows] for name, rows in figures.items()}
-        record = {"figures": told, "not_run": missing, "concurrency": concurrency, "environment": about}
+        record = {"figures": told, "best_use": {name: asdict(use) for name, use in uses.items()}}
+        record |= {"not_run": missing, "concurrency": concurrency, "environment": about}
         record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
     if html:
         html.write_text(_page(figures, missing, lines, about, concurrency), encoding="utf-8")
@@ -133,6 +139,19 @@ async def _measure(
                 callers, lambda size: len(workloads[size].requests), rounds, seconds, concurrency, advance
             )
     return found, workloads, about
+
+
+def _uses(figures: Figures, workloads: Mapping[int, Workload], repository: Path) -> dict[str, Use]:
+    """The use that each pipeline makes of the chip; none where the configuration does not say what a token costs."""
+    told = read_config(repository / "bert-large" / "config.pbtxt").parameters.get("encoder_flop_per_token")
+    if told is None:
+        return {}
+    tokens_a_text = float(np.mean(workloads[1].tokens or [0]))
+    gpu = next((each.name for each in find_gpus()), None)
+    return {
+        name: best_use(rows, tokens_a_text, int(told.string_value), gpu if name.endswith("GPU") else None)
+        for name, rows in figures.items()
+    }
 
 
 def _name(placement: Placement, pipeline: str) -> str:

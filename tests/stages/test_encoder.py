@@ -307,3 +307,8 @@ def test_the_precision_of_what_is_no_torchscript_is_an_error(tmp_path: Path) -> 
     (tmp_path / "model.pt").write_bytes(b"not TorchScript")
     with pytest.raises(BadZipFile):
         precision_of(tmp_path / "model.pt")
+
+
+def test_a_token_costs_two_operations_for_each_weight_of_the_layers_used(tiny_bert) -> None:
+    """Four square matrices of attention and two of twice the width, in layers of 32."""
+    assert PooledEncoder(tiny_bert, (1, 2)).flop_per_token == 2 * 2 * (4 * 32 * 32 + 2 * 32 * 64)

@@ -16,7 +16,7 @@ from stages.pipeline import InProcessPipeline
 from stages.precision import Precision, precision_of
 from training import build
 from training.assemble import assemble
-from training.base_encoder import BaseEncoder, EncoderError
+from training.base_encoder import BaseEncoder, EncoderError, load_base_encoder
 from training.build import REFERENCE_TOLERANCE, BuildError, _tell_configs, build_repository
 from training.bundle import DEFAULT_BUNDLE, Bundle
 from training.compute import Compute
@@ -70,6 +70,7 @@ def test_the_configs_tell_what_is_in_the_slots(built, bundle, tiny):
     assert slot["encoder"] == tiny.name
     assert slot["encoder_sha256"] == tiny.sha256
     assert slot["encoder_layers"] == ",".join(map(str, bundle.facts.layers))
+    assert int(slot["encoder_flop_per_token"]) == assemble(tiny, bundle).flop_per_token
     for pipeline in ("ensemble_all", "bls_pipeline"):
         told = parameters(built, pipeline)
         assert float(told["bert_weight"]) == bundle.facts.bert_weight
@@ -166,7 +167,8 @@ def test_the_best_precision_is_bf16_where_it_is_multiplied_and_else_int8(monkeyp
 
 
 def test_building_the_default_bundle_leaves_the_committed_configs_as_they_are(repository):
-    _tell_configs(Bundle.load(DEFAULT_BUNDLE), repository)
+    bundle = Bundle.load(DEFAULT_BUNDLE)
+    _tell_configs(bundle, assemble(load_base_encoder(), bundle), repository)
     for config in sorted(repository.glob("*/config.pbtxt")):
         committed = ROOT / "model_repository" / config.parent.name / "config.pbtxt"
         assert config.read_bytes() == committed.read_bytes(), f"{committed} does not tell the committed bundle"

@@ -130,6 +130,10 @@ def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
     for rows in told["figures"].values():
         assert [row["batch"] for row in rows] == [1, 2, 4]
         assert all(row["per_second"] > 0 and row["latency_ms"] > 0 for row in rows)
+    for name in names:
+        assert told["best_use"][name]["tokens_per_second"] > 0
+        assert told["best_use"][name]["share_of_peak"] is None
+        assert f"{name}: " in out
     if lacking(DEFAULT_REPOSITORY):
         assert set(told["figures"]) == names
         assert len(told["not_run"]) == 3
