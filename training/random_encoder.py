@@ -31,7 +31,10 @@ def put_random_encoder(repository: Path, precision: Precision) -> None:
     file = repository / "bert-large" / "1" / "model.pt"
     file.unlink(missing_ok=True)
     save_encoder(to_torchscript(encoder, precision), file, precision)
-    name = f"random weights, {config.num_hidden_layers} layers of {config.hidden_size}"
-    parameters = {"encoder": name, "encoder_sha256": "", "encoder_layers": str(config.num_hidden_layers)}
-    parameters["encoder_flop_per_token"] = str(encoder.flop_per_token)
+    parameters = {
+        "encoder": f"random weights, {config.num_hidden_layers} layers of {config.hidden_size}",
+        "encoder_sha256": "",
+        "encoder_layers": str(config.num_hidden_layers),
+        "encoder_flop_per_token": str(encoder.flop_per_token),
+    }
     set_parameters(repository / "bert-large" / "config.pbtxt", parameters)

@@ -95,7 +95,8 @@ def placements(
             try:
                 placement_environment(placement, repository)
             except PlacementError:
-                missing |= {_name(placement, pipeline): "; ".join(lacking(repository)) for pipeline in PIPELINES}
+                reason = "; ".join(lacking(repository))
+                missing |= {_name(placement, pipeline): reason for pipeline in PIPELINES}
                 continue
             with starting(Options(repository, placement)) as server:
                 measuring = _measure(server.grpc_url, repository, sizes, placement, (rounds, seconds, concurrency))
@@ -108,9 +109,13 @@ def placements(
     lines += [f"{name}: {use}" for name, use in uses.items()]
     _show(figures, missing, lines)
     if record_file:
-        told = {name: [asdict(each) for each in rows] for name, rows in figures.items()}
-        record = {"figures": told, "best_use": {name: asdict(use) for name, use in uses.items()}}
-        record |= {"not_run": missing, "concurrency": concurrency, "environment": about}
+        record = {
+            "figures": {name: [asdict(each) for each in rows] for name, rows in figures.items()},
+            "best_use": {name: asdict(use) for name, use in uses.items()},
+            "not_run": missing,
+            "concurrency": concurrency,
+            "environment": about,
+        }
         record_file.write_text(json.dumps(record, indent=1), encoding="utf-8")
     if html:
         html.write_text(_page(figures, missing, lines, about, concurrency), encoding="utf-8")
