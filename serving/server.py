@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from serving.backend_directory import lay_out
 from serving.control import ControlError, ModelControl
 from serving.environment import PROJECT_ROOT, server_environment
 from serving.errors import ModelLoadError, PortTakenError, ServerDiedError
+from serving.gpu import find_gpus
 from serving.placement import Placement
 from serving.ports import check_free, free_ports
 from serving.runtime import Runtime, find_runtime
@@ -31,6 +32,11 @@ EXIT_TIMEOUT_S = 30
 READY_TIMEOUT_S = 300
 STUCK_S = 3
 POLL_S = 0.1
+
+CUDA_POOL_BYTES = 1 << 30
+"""Triton's own pool on each GPU, for tensors between models; its default of 64 MiB holds eight to fourteen requests of
+512 texts. When the pool is full Triton falls back to pinned host memory, which the Python backend answers with
+uninitialised bytes (core r24.10 `src/memory.cc`, python_backend r24.10 `src/pb_memory.cc` and `src/python_be.cc`)."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,11 @@ class TritonServer:
         if self._tracing:
             self._tracing.begin()
         backends = lay_out(runtime, folder / "backends")
+        environment = server_environment(runtime, options.placement, options.repository)
         with self.log_file.open("wb") as log_file:
             self.process = subprocess.Popen(
-                self._command(options.repository, backends),
-                env=server_environment(runtime, options.placement, options.repository),
+                self._command(options.repository, backends, environment),
+                env=environment,
                 cwd=PROJECT_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
@@ -93,7 +100,7 @@ class TritonServer:
                 preexec_fn=_die_with_parent,
             )
 
-    def _command(self, repository: Path, backends: Path) -> list[str]:
+    def _command(self, repository: Path, backends: Path, environment: Mapping[str, str]) -> list[str]:
         return [
             str(self.runtime.executable),
             f"--model-repository={repository}",
@@ -101,6 +108,7 @@ class TritonServer:
             *self.control.arguments(),
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+            *_cuda_memory_pools(environment),
             *(f"--{service}-address={self.host}" for service in ("http", "grpc", "metrics")),
             f"--http-port={self.http_port}",
             f"--grpc-port={self.grpc_port}",
@@ -253,3 +261,10 @@ def _die_with_parent() -> None:
     """Have the kernel end the server if this process is killed: nothing may be left behind holding ports."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def _cuda_memory_pools(environment: Mapping[str, str]) -> list[str]:
+    """A pool for each GPU that the server sees."""
+    if environment.get("CUDA_VISIBLE_DEVICES") == "":
+        return []
+    return [f"--cuda-memory-pool-byte-size={gpu}:{CUDA_POOL_BYTES}" for gpu, _ in enumerate(find_gpus())]

@@ -39,6 +39,8 @@ class TritonPythonModel:
         module = (
             Path(args["model_repository"]) / args["model_version"] / (config["default_model_filename"] or "model.pt")
         )
+        if on_gpu:
+            _compile_nothing_while_serving()
         self.module = torch.jit.load(str(module), map_location=self.device).eval()
         self.graphs = None
         if on_gpu:
@@ -117,6 +119,16 @@ def _set_threads(parameters: dict[str, str]) -> int:
     if "INTER_OP_THREAD_COUNT" in parameters:
         torch.set_num_interop_threads(int(parameters["INTER_OP_THREAD_COUNT"]))
     return torch.get_num_threads()  # which makes PyTorch keep the number for this thread, whatever others set later
+
+
+def _compile_nothing_while_serving() -> None:
+    """Leave out what takes seconds at the first call of each new shape, and cannot happen within a CUDA graph.
+
+    The fuser of TorchScript compiles kernels anew for new widths; cuDNN's attention builds a plan for every shape.
+    Memory-efficient attention, which takes a padding mask too, needs neither.
+    """
+    torch.jit.set_fusion_strategy([])
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _compute_alone() -> None:
