@@ -1,5 +1,6 @@
 """The environment variables that Triton and its Python stubs run with."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -34,9 +35,16 @@ def server_environment(runtime: Runtime, placement: Placement, repository: Path)
     ours = {
         "PATH": [str(Path(sys.executable).parent)],
         "PYTHONPATH": packages,
-        "LD_LIBRARY_PATH": [str(folder) for folder in runtime.libraries],
+        "LD_LIBRARY_PATH": [str(folder) for folder in (*runtime.libraries, *_cuda_libraries())],
     }
     environment = dict(os.environ)
     for name, paths in ours.items():
         environment[name] = os.pathsep.join([*paths, *filter(None, [environment.get(name)])])
     return STAGE_DEFAULTS | environment | placement_environment(placement, repository)
+
+
+def _cuda_libraries() -> list[Path]:
+    """The folder of CUDA 13's libraries from pip, where CuPy 13 does not look for NVRTC (cupy #9318)."""
+    nvidia = importlib.util.find_spec("nvidia")
+    folders = [Path(path) / "cu13" / "lib" for path in (nvidia.submodule_search_locations or [])] if nvidia else []
+    return [folder for folder in folders if folder.is_dir()]

@@ -1,5 +1,6 @@
 """The card's memory: what CuPy, cuDF and cuML of one process take comes from one pool, with a bound."""
 
+from functools import cache
 from typing import Any
 
 POOL_BYTES = 1 << 30
@@ -7,10 +8,12 @@ POOL_BYTES = 1 << 30
 characters, of which about thirty arrays of eight bytes are alive at a time: 150 MB. Not measured."""
 
 
+@cache
 def share_one_pool(gpu: int) -> Any:
     """Use this GPU from now on, with RMM's pool for all; gives the module `cupy`.
 
-    The pool takes its memory by cudaMalloc, which is what Triton can hand to another process.
+    A second call in a process leaves the pool as it is: RMM would free it under the arrays that still lie in it, which
+    ended the process on an H200.
 
     Raises:
         ImportError: if RAPIDS or CuPy is not installed.

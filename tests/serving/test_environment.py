@@ -47,6 +47,13 @@ def test_the_libraries_come_before_those_of_the_user(monkeypatch):
     )
 
 
+def test_cuda_from_pip_is_where_cupy_looks_for_it(monkeypatch, tmp_path):
+    (tmp_path / "nvidia" / "cu13" / "lib").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["LD_LIBRARY_PATH"]
+    assert path == f"/wheel/libs:/python/lib:{tmp_path / 'nvidia' / 'cu13' / 'lib'}"
+
+
 def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/users/own")
     paths = server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["PYTHONPATH"].split(os.pathsep)

@@ -1,6 +1,7 @@
 """RAPIDS forest inference and its memory, with modules that stand for RAPIDS: what is asked of them."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -12,9 +13,10 @@ from stages.device.memory import POOL_BYTES, share_one_pool
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> dict:
-    """What RAPIDS was asked for."""
-    asked: dict = {}
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
+    """What RAPIDS was asked for; as in a new process, nothing so far."""
+    share_one_pool.cache_clear()
+    asked: dict = {"pools": 0}
 
     class ForestInference:
         @classmethod
@@ -31,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict:
     )
     modules = {
         "cupy": {"asarray": np.asarray, "float32": np.float32, "cuda": cuda},
-        "rmm": {"reinitialize": lambda **options: asked.update(pool=options)},
+        "rmm": {"reinitialize": lambda **options: asked.update(pool=options, pools=asked["pools"] + 1)},
         "rmm.allocators": {},
         "rmm.allocators.cupy": {"rmm_cupy_allocator": "RMM's"},
         "cuml": {},
@@ -41,7 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict:
         module = ModuleType(name)
         vars(module).update(attributes)
         monkeypatch.setitem(sys.modules, name, module)
-    return asked
+    yield asked
+    share_one_pool.cache_clear()
 
 
 def test_all_share_one_pool_of_stated_size_on_the_gpu_in_question(asked: dict) -> None:
@@ -61,3 +64,8 @@ def test_the_checkpoint_is_read_in_its_own_precision_and_scores_are_a_column(ask
     scores = forest.predict(np.ones((2, 207), np.float32))
     assert scores.dtype == np.float32
     assert scores.tolist() == [[207.0], [207.0]]
+
+
+def test_the_pool_is_set_up_once_in_a_process(asked: dict) -> None:
+    assert share_one_pool(0) is share_one_pool(0)
+    assert asked["pools"] == 1
