@@ -10,8 +10,8 @@ import tritonclient.grpc.aio
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
 
-from client.errors import ReadabilityError
-from client.protocol import (
+from readability_triton.client.errors import ReadabilityError
+from readability_triton.client.protocol import (
     DEFAULT_URL,
     PAUSE_S,
     TRIES,
@@ -27,13 +27,13 @@ from client.protocol import (
     read_scores,
     translate,
 )
-from client.scorer import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_S
-from client.scores import Scores
-from client.served_model import ServedModel
+from readability_triton.client.scorer import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_S
+from readability_triton.client.scores import Scores
+from readability_triton.client.served_model import ServedModel
 
 
 class AsyncScorer:
-    """`client.scorer.Scorer` with coroutines: the same arguments, results and errors. Make it inside a running loop."""
+    """`Scorer` with coroutines: the same arguments, results and errors. Make it inside a running loop."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class AsyncScorer:
         await self._client.close()
 
     async def score(self, texts: Sequence[str | bytes], bert_weight: float | Sequence[float] | None = None) -> Scores:
-        """Score any number of texts; see `client.scorer.Scorer.score`."""
+        """Score any number of texts; see `readability_triton.client.scorer.Scorer.score`."""
         model = await self.served_model()
         size = min(self._batch_size, model.max_batch_size or 1)
         cut = batches(texts, model.weight_or_default(bert_weight), size)

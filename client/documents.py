@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from client.passages import Passage, cut
-from client.scorer import Scorer
-from client.scores import Details
+from readability_triton.client.passages import Passage, cut
+from readability_triton.client.scorer import Scorer
+from readability_triton.client.scores import Details
 
 MUCH_TO_DO = 32
 """Passages from which on progress is shown."""

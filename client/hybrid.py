@@ -13,10 +13,10 @@ import tritonclient.grpc
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient
 
-from client.protocol import input_tensors
-from stages.blend import blend, check_weights
-from stages.excerpts import decode
-from stages.preprocess import HostPreprocess
+from readability_triton.client.protocol import input_tensors
+from readability_triton.stages.blend import blend, check_weights
+from readability_triton.stages.excerpts import decode
+from readability_triton.stages.preprocess import HostPreprocess
 
 
 class HybridPipeline:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from client.errors import (
+from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -19,7 +19,7 @@ from client.errors import (
     ServerBusyError,
     ServerUnreachableError,
 )
-from client.scores import Details, Scores
+from readability_triton.client.scores import Details, Scores
 
 DEFAULT_URL = "grpc://localhost:8001"
 
@@ -131,7 +131,7 @@ class Wish:
 
     Attributes:
         parameters: request parameters, such as a policy and its settings.
-        details: whether to ask for `client.scores.Details`.
+        details: whether to ask for `readability_triton.client.scores.Details`.
     """
 
     parameters: Mapping[str, Parameter] = field(default_factory=dict)

@@ -9,8 +9,8 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from client.errors import ReadabilityError
-from client.protocol import (
+from readability_triton.client.errors import ReadabilityError
+from readability_triton.client.protocol import (
     DEFAULT_URL,
     PAUSE_S,
     TRIES,
@@ -26,8 +26,8 @@ from client.protocol import (
     read_scores,
     translate,
 )
-from client.scores import Scores
-from client.served_model import ServedModel
+from readability_triton.client.scores import Scores
+from readability_triton.client.served_model import ServedModel
 
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_TIMEOUT_S = 120.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from client.errors import ReadabilityError
+from readability_triton.client.errors import ReadabilityError
 
 
 @dataclass(frozen=True)

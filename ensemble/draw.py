@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ensemble.dag import Dag
+from readability_triton.ensemble.dag import Dag
 
 
 def as_text(dag: Dag) -> str:

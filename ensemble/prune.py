@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from ensemble.dag import Dag, Step
+from readability_triton.ensemble.dag import Dag, Step
 
 
 def prune(dag: Dag, wanted: Collection[str]) -> Dag:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from ensemble.dag import Dag, Step
+from readability_triton.ensemble.dag import Dag, Step
 
 Tensor = Any
 """Whatever the calls take and give."""

@@ -1,8 +1,8 @@
 """Every fault, in the order in which they are tried."""
 
-from faults.hostile import fatal
-from faults.hostile import requests as hostile
-from faults.kinds import ending, leaving, loading, queues, shared_memory, stages, stubs
+from readability_triton.faults.hostile import fatal
+from readability_triton.faults.hostile import requests as hostile
+from readability_triton.faults.kinds import ending, leaving, loading, queues, shared_memory, stages, stubs
 
 FAULTS = {
     fault.name: fault

@@ -6,12 +6,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.copies import copy_repository, rename_copy, set_parameter, set_traps
-from faults.load import POLL_S, Load, Target
-from faults.result import Result
-from faults.traffic import BLS, EVERYTHING, OWN_BLS, Flow
-from faults.truth import Truth
-from serving.server import Options, TritonServer, running
+from readability_triton.faults.copies import rename_copy, set_parameter, set_traps
+from readability_triton.faults.load import POLL_S, Load, Target
+from readability_triton.faults.result import Result
+from readability_triton.faults.traffic import BLS, EVERYTHING, OWN_BLS, Flow
+from readability_triton.faults.truth import Truth
+from readability_triton.serving.repository import copy_repository
+from readability_triton.serving.server import Options, TritonServer, running
 
 TRAPPED = ("preprocess", "bert-large", "cuml")
 ORDER_LIMIT_S = 40.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from client.protocol import Parameter
+from readability_triton.client.protocol import Parameter
 
 ENSEMBLE, BLS = "ensemble_all", "bls_pipeline"
 OWN_BLS = "bls_deadline"

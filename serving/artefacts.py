@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serving.errors import NotBuiltError
+from readability_triton.serving.errors import NotBuiltError
 
 ARTEFACTS = (
     Path("bert-large/1/model.pt"),

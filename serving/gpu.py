@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.precision import precision_of
+from readability_triton.stages.precision import precision_of
 
 LEAST_BYTES = 8 << 30
 """Of the card. Six processes with a CUDA context of half a gigabyte each, four pools of a gigabyte, and the bundled

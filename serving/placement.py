@@ -3,8 +3,8 @@
 from enum import StrEnum
 from pathlib import Path
 
-from serving.errors import PlacementError
-from serving.gpu import lacking
+from readability_triton.serving.errors import PlacementError
+from readability_triton.serving.gpu import lacking
 
 HIDDEN = {"CUDA_VISIBLE_DEVICES": ""}
 

@@ -8,7 +8,7 @@ import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.errors import TritonNotFoundError
+from readability_triton.serving.errors import TritonNotFoundError
 
 CONTAINER_EXECUTABLE = Path("/opt/tritonserver/bin/tritonserver")
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -10,23 +10,23 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving import log
-from serving.artefacts import check_built
-from serving.backend_directory import lay_out
-from serving.control import ControlError, ModelControl
-from serving.environment import PROJECT_ROOT, server_environment
-from serving.errors import ModelLoadError, PortTakenError, ServerDiedError
-from serving.placement import Placement
-from serving.ports import check_free, free_ports
-from serving.runtime import Runtime, find_runtime
-from serving.stubs import shared_memory
-from serving.supervisor import Supervisor
-from serving.tracing import DEFAULT_RATE, Tracing
+from readability_triton.serving import log
+from readability_triton.serving.artefacts import check_built
+from readability_triton.serving.backend_directory import lay_out
+from readability_triton.serving.control import ControlError, ModelControl
+from readability_triton.serving.environment import IMPORT_ROOT, server_environment
+from readability_triton.serving.errors import ModelLoadError, PortTakenError, ServerDiedError
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.ports import check_free, free_ports
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.runtime import Runtime, find_runtime
+from readability_triton.serving.stubs import shared_memory
+from readability_triton.serving.supervisor import Supervisor
+from readability_triton.serving.tracing import DEFAULT_RATE, Tracing
 
-DEFAULT_REPOSITORY = PROJECT_ROOT / "model_repository"
 EXIT_TIMEOUT_S = 30
 READY_TIMEOUT_S = 300
 STUCK_S = 3
@@ -47,7 +47,7 @@ class Options:
         trace_rate: one request in so many is traced.
     """
 
-    repository: Path = DEFAULT_REPOSITORY
+    repository: Path = field(default_factory=default_repository)
     placement: Placement = Placement.AUTO
     host: str = "127.0.0.1"
     http_port: int = 0
@@ -85,7 +85,7 @@ class TritonServer:
             self.process = subprocess.Popen(
                 self._command(options.repository, backends),
                 env=server_environment(runtime, options.placement, options.repository),
-                cwd=PROJECT_ROOT,
+                cwd=IMPORT_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
@@ -224,7 +224,7 @@ def running(
 
     Raises:
         NotBuiltError: if an artefact is missing from the repository.
-        ServingError: see `serving.errors`.
+        ServingError: see `readability_triton.serving.errors`.
     """
     check_built(options.repository)
     runtime = find_runtime()

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import text as rules
+from readability_triton.stages import text as rules
 
 COUNTS = (
     "words",

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from client.cli import COMMANDS
-from ensemble.config import read_config
-from ensemble.dag import Dag
-from ensemble.draw import as_mermaid
+from readability_triton.cli.main import COMMANDS
+from readability_triton.ensemble.config import read_config
+from readability_triton.ensemble.dag import Dag
+from readability_triton.ensemble.draw import as_mermaid
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.fit import Progress, fit
-from training.run_folder import RunFolder
-from training.task import Task
+from readability_triton.training.fit import Progress, fit
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.task import Task
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from faults.hostile.wire import Channel, Reply, post
-from faults.traffic import BLS, ENSEMBLE
+from readability_triton.faults.hostile.wire import Channel, Reply, post
+from readability_triton.faults.traffic import BLS, ENSEMBLE
 
 PLANES = 17
 LARGEST_BODY = 64 << 20

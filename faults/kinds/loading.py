@@ -3,15 +3,15 @@
 import shutil
 import time
 
-from faults.command import serving
-from faults.copies import copy_repository
-from faults.load import Load
-from faults.result import Result, account
-from faults.setting import Fault, Setting, target
-from faults.traffic import CASCADES, FALLBACK, PARALLEL
-from faults.verdict import Kind
-from serving.errors import ModelLoadError
-from serving.server import Options, running
+from readability_triton.faults.command import serving
+from readability_triton.faults.load import Load
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Fault, Setting, target
+from readability_triton.faults.traffic import CASCADES, FALLBACK, PARALLEL
+from readability_triton.faults.verdict import Kind
+from readability_triton.serving.errors import ModelLoadError
+from readability_triton.serving.repository import copy_repository
+from readability_triton.serving.server import Options, running
 
 LOOK_S = 3.0
 LONGEST_NOTE = 160

@@ -4,10 +4,10 @@ import random
 import time
 from functools import partial
 
-from faults.result import Result
-from faults.setting import Fault, Setting
-from faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, draw
-from faults.watch import after
+from readability_triton.faults.result import Result
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, draw
+from readability_triton.faults.watch import after
 
 AT_ONCE = {ENSEMBLE: 600, BLS: 1200}
 """More than two batches of `bls_pipeline`: whoever is in the third has waited for the second, and is told that it is

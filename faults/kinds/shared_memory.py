@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from faults.command import Served, serving
-from faults.load import Load, Target
-from faults.result import Result, account
-from faults.setting import Fault, Setting
-from faults.traffic import PARALLEL, draw
-from faults.watch import RECOVERY_LIMIT_S, wait_for
+from readability_triton.faults.command import Served, serving
+from readability_triton.faults.load import Load, Target
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import PARALLEL, draw
+from readability_triton.faults.watch import RECOVERY_LIMIT_S, wait_for
 
 NAME = "shared-memory-full"
 SHM = Path("/dev/shm")  # noqa: S108  # nothing of ours is kept there

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.stubs import PROC, find_stubs, shared_memory
+from readability_triton.serving.stubs import PROC, find_stubs, shared_memory
 
 SERVER = "tritonserver"
 MEGABYTE = 1 << 20

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from client.async_scorer import AsyncScorer
-from client.errors import InvalidRequestError, ReadabilityError
-from faults.load import Target, ask, make_client
-from faults.soak.resources import Reading, read
-from faults.traffic import BLS, CASCADES, EVERYTHING, PARALLEL, Flow, draw
-from faults.verdict import Kind, Verdict
-from serving.stubs import is_alive, process_state
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.errors import InvalidRequestError, ReadabilityError
+from readability_triton.faults.load import Target, ask, make_client
+from readability_triton.faults.soak.resources import Reading, read
+from readability_triton.faults.traffic import BLS, CASCADES, EVERYTHING, PARALLEL, Flow, draw
+from readability_triton.faults.verdict import Kind, Verdict
+from readability_triton.serving.stubs import is_alive, process_state
 
 EVERY_S = 5.0
 LARGE = 64

@@ -3,8 +3,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from client.documents import MUCH_TO_DO, ScoredDocument, ScoredPassage, score_documents
-from client.passages import Passage, cut
+from readability_triton.client.documents import MUCH_TO_DO, ScoredDocument, ScoredPassage, score_documents
+from readability_triton.client.passages import Passage, cut
 
 
 @pytest.fixture

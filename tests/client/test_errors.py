@@ -1,7 +1,7 @@
 import pytest
 
-from client import errors
-from client.errors import InvalidRequestError, ReadabilityError
+from readability_triton.client import errors
+from readability_triton.client.errors import InvalidRequestError, ReadabilityError
 
 EXIT_CODES = {
     "ReadabilityError": 1,

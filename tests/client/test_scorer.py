@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from client.errors import (
+from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -15,7 +15,7 @@ from client.errors import (
     ServerBusyError,
     ServerUnreachableError,
 )
-from client.scorer import Scorer
+from readability_triton.client.scorer import Scorer
 
 TEXTS = ["one", "three", "a longer text", "zwölf", "x", "another", "the last of them"]
 NOT_READY = InferenceServerException("Request for unknown model: it is not ready", "StatusCode.UNAVAILABLE")

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.scores import Details, Scores
+from readability_triton.client.scores import Details, Scores
 
 parts = st.lists(st.integers(0, 5).map(lambda n: Scores(np.arange(n, dtype=np.float32), (f"model{n}",) * n)))
 

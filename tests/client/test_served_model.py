@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from client.errors import ReadabilityError
-from client.served_model import ServedModel
-from training.bundle import quantiles
+from readability_triton.client.errors import ReadabilityError
+from readability_triton.client.served_model import ServedModel
+from readability_triton.training.bundle import quantiles
 
 PARAMETERS = {"bert_weight": {"string_value": "0.9"}, "target_quantiles": {"string_value": "-2 -1 0.5"}}
 EXPECTED = ServedModel("bls_pipeline", 512, 0.9, (-2.0, -1.0, 0.5))

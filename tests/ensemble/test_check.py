@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.check import problems
+from readability_triton.ensemble.check import problems
 
 X, Y = 'input { name: "x" data_type: TYPE_FP32 dims: [ 1 ] }', 'output { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }'
 DECLARED = f'name: "e" platform: "ensemble" max_batch_size: 8 {X} {Y}'

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.dag import Dag, Step, is_ensemble
+from readability_triton.ensemble.dag import Dag, Step, is_ensemble
 
 quick = settings(deadline=None, max_examples=80)
 

@@ -1,7 +1,7 @@
 """Steps that only unwanted outputs need are left out, as Triton's scheduler does."""
 
-from ensemble.dag import Dag, Step
-from ensemble.prune import prune
+from readability_triton.ensemble.dag import Dag, Step
+from readability_triton.ensemble.prune import prune
 
 
 def step(model: str, read: str, *written: str) -> Step:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemble.config import read_config
-from ensemble.dag import Dag, Step
-from ensemble.run import check_runnable, run
+from readability_triton.ensemble.config import read_config
+from readability_triton.ensemble.dag import Dag, Step
+from readability_triton.ensemble.run import check_runnable, run
 
 SAFETY_S = 10
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from faults.copies import HANG, RAISE, copy_repository, rename_copy, set_parameter, set_traps, trap
+from readability_triton.faults.copies import HANG, RAISE, rename_copy, set_parameter, set_traps, trap
+from readability_triton.serving.repository import copy_repository
 
 ORIGINAL = """
 class TritonPythonModel:

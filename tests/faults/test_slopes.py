@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from faults.soak.resources import Reading
-from faults.soak.slopes import FLAT, WARM_UP, slopes
+from readability_triton.faults.soak.resources import Reading
+from readability_triton.faults.soak.slopes import FLAT, WARM_UP, slopes
 
 TOTAL = 50_000
 

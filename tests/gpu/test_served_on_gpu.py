@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from client.scorer import Scorer
+from readability_triton.client.scorer import Scorer
 
 TOLERANCE = 0.005
 """The encoder's sums are rounded otherwise on a GPU, which may multiply in TF32."""

@@ -8,9 +8,9 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from client.errors import InvalidRequestError
-from client.scorer import Scorer
-from stages.pipeline import InProcessPipeline
+from readability_triton.client.errors import InvalidRequestError
+from readability_triton.client.scorer import Scorer
+from readability_triton.stages.pipeline import InProcessPipeline
 
 GOOD = "The old man walked down to the sea."
 BAD_TEXTS = {

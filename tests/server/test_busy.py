@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.errors import ServerBusyError
-from client.samples import sample_passages
-from client.scorer import Scorer
-from faults.copies import set_parameter
-from serving.server import Options, running
-from stages.pipeline import InProcessPipeline
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.errors import ServerBusyError
+from readability_triton.client.scorer import Scorer
+from readability_triton.faults.copies import set_parameter
+from readability_triton.serving.server import Options, running
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TEXTS = list(sample_passages().values())
 MANY = TEXTS * 6

@@ -8,12 +8,12 @@ import pytest
 import tritonclient.grpc
 from transformers import AutoTokenizer
 
-from client.samples import sample_passages
-from serving.server import TritonServer
-from stages import features
-from stages.blend import blend
-from stages.pipeline import InProcessPipeline
-from training.base_encoder import _packaged_folder
+from readability_triton.cli.samples import sample_passages
+from readability_triton.serving.server import TritonServer
+from readability_triton.stages import features
+from readability_triton.stages.blend import blend
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.training.base_encoder import _packaged_folder
 
 CONTRACT = {
     "preprocess": (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from client.samples import sample_passages
-from serving.server import TritonServer
+from readability_triton.cli.samples import sample_passages
+from readability_triton.serving.server import TritonServer
 
 TEXTS = list(sample_passages().values())[:4]
 PATIENCE_S = 10
@@ -35,7 +35,7 @@ def settled(server: TritonServer) -> Counter[str]:
     """What they stand at when all that has been is reported."""
     seen = counters(server)
     while True:
-        time.sleep(2.5)  # longer than `bls.metrics.EVERY_S`
+        time.sleep(2.5)  # longer than `readability_triton.bls.metrics.EVERY_S`
         now = counters(server)
         if now == seen:
             return now

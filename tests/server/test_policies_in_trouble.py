@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from bls.policy import policy_names
-from client.samples import sample_passages
-from ensemble.config import as_text, read_config
-from serving.errors import ModelLoadError
-from serving.server import Options, TritonServer, running
-from stages.pipeline import InProcessPipeline
+from readability_triton.bls.policy import policy_names
+from readability_triton.cli.samples import sample_passages
+from readability_triton.ensemble.config import as_text, read_config
+from readability_triton.serving.errors import ModelLoadError
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TOLERANCE = 1e-5
 MANY = 12
-"""Requests, more than `bls.calls.MOST_AT_ONCE`."""
+"""Requests, more than `readability_triton.bls.calls.MOST_AT_ONCE`."""
 
 TEXTS = list(sample_passages().values())
 WEIGHTS = np.linspace(0, 1, len(TEXTS), dtype=np.float32)

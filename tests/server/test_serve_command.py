@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from client.scorer import Scorer
-from serving.gpu import lacking
-from serving.server import DEFAULT_REPOSITORY
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.gpu import lacking
+from readability_triton.serving.repository import default_repository
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
 
 
@@ -119,7 +119,7 @@ def test_a_model_that_does_not_load_is_said_in_a_few_lines(
 
 
 @pytest.mark.skipif(
-    not lacking(DEFAULT_REPOSITORY), reason="this machine has all for the GPU, the placement is to be had"
+    not lacking(default_repository()), reason="this machine has all for the GPU, the placement is to be had"
 )
 def test_the_gpu_placement_without_a_gpu_says_so_and_stops() -> None:
     result = run("serve", *FREE_PORTS, "--placement", "gpu")

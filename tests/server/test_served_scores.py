@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client.async_scorer import AsyncScorer
-from client.samples import sample_passages
-from client.scorer import Scorer
-from serving.server import TritonServer
-from stages.pipeline import InProcessPipeline
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.server import TritonServer
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TOLERANCE = 1e-5
 PIPELINES = ("ensemble_all", "bls_pipeline")

@@ -20,15 +20,16 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from client.errors import ModelUnavailableError
-from client.scorer import Scorer
-from serving.control import GRPC_KEY_NAME, KEY_NAME
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
-from serving.stubs import find_stubs, shared_memory
-from serving.tracing import PART
-from stages.pipeline import InProcessPipeline
+from readability_triton.client.errors import ModelUnavailableError
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.control import GRPC_KEY_NAME, KEY_NAME
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.serving.stubs import find_stubs, shared_memory
+from readability_triton.serving.tracing import PART
+from readability_triton.stages.pipeline import InProcessPipeline
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
 PIPELINES = ("ensemble_all", "bls_pipeline")
 MODELS = ("preprocess", "bert-large", "cuml", "gate", "postprocess", "bls_pipeline")
@@ -48,7 +49,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository, linked file by file."""
     copy = tmp_path_factory.mktemp("supervised") / "model_repository"
     return shutil.copytree(
-        DEFAULT_REPOSITORY, copy, copy_function=os.symlink, ignore=shutil.ignore_patterns("__pycache__")
+        default_repository(), copy, copy_function=os.symlink, ignore=shutil.ignore_patterns("__pycache__")
     )
 
 
@@ -180,7 +181,7 @@ def test_a_model_whose_files_are_broken_by_now_harms_no_other(
     assert all(answered["bls_pipeline"])
     assert not answered["ensemble_all"][-1]
     assert "No module named 'no_such_module'; next attempt in 1 s" in told[before]
-    file.write_bytes((DEFAULT_REPOSITORY / "postprocess" / "1" / "model.py").read_bytes())
+    file.write_bytes((default_repository() / "postprocess" / "1" / "model.py").read_bytes())
     ask(lambda answers: enough(answers) and "reloaded" in told[-1])
 
 

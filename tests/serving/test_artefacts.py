@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.artefacts import ARTEFACTS, missing_artefacts
+from readability_triton.serving.artefacts import ARTEFACTS, missing_artefacts
 
 
 @pytest.fixture

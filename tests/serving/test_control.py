@@ -5,9 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving import control
-from serving.control import KEY_NAME, ControlError, ModelControl
-from serving.ports import free_ports
+from readability_triton.serving import control
+from readability_triton.serving.control import KEY_NAME, ControlError, ModelControl
+from readability_triton.serving.ports import free_ports
 
 CONFIG = {"name": "cuml", "backend": "fil", "parameters": {"model_type": {"string_value": "treelite_checkpoint"}}}
 FAILED = {

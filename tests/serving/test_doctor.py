@@ -1,10 +1,10 @@
 import pytest
 
-from serving import doctor
-from serving.artefacts import ARTEFACTS
-from serving.doctor import examine, triton_version
-from serving.gpu import Gpu
-from serving.runtime import DROP_INS, Runtime
+from readability_triton.serving import doctor
+from readability_triton.serving.artefacts import ARTEFACTS
+from readability_triton.serving.doctor import examine, triton_version
+from readability_triton.serving.gpu import Gpu
+from readability_triton.serving.runtime import DROP_INS, Runtime
 
 BANNER = "print('+----+\\n| Option | Value |\\n| server_version                   | 2.51.0     |', flush=True)\n"
 

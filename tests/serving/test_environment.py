@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import placement
-from serving.environment import PROJECT_ROOT, server_environment
-from serving.errors import PlacementError
-from serving.placement import Placement
-from serving.runtime import Runtime
+from readability_triton.serving import placement
+from readability_triton.serving.environment import IMPORT_ROOT, server_environment
+from readability_triton.serving.errors import PlacementError
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.runtime import Runtime
 
 REPOSITORY = Path("model_repository")
 
@@ -50,7 +50,7 @@ def test_the_libraries_come_before_those_of_the_user(monkeypatch):
 def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/users/own")
     paths = server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["PYTHONPATH"].split(os.pathsep)
-    assert paths[0] == str(PROJECT_ROOT)
+    assert paths[0] == str(IMPORT_ROOT)
     assert str(Path(pytest.__file__).parents[1]) in paths
     assert paths[-1] == "/users/own"
 

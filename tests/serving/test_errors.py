@@ -1,7 +1,7 @@
 import pytest
 
-from serving import errors
-from serving.errors import ServingError
+from readability_triton.serving import errors
+from readability_triton.serving.errors import ServingError
 
 EXIT_CODES = {
     "ServingError": 1,

@@ -3,9 +3,9 @@ import zipfile
 
 import pytest
 
-from serving import gpu
-from serving.gpu import LEAST_BYTES, Gpu, find_gpus, lacking
-from stages.precision import NOTE
+from readability_triton.serving import gpu
+from readability_triton.serving.gpu import LEAST_BYTES, Gpu, find_gpus, lacking
+from readability_triton.stages.precision import NOTE
 
 OK, NO_DEVICE = 0, 100
 

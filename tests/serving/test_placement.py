@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import placement
-from serving.errors import PlacementError
-from serving.placement import Placement, placement_environment
+from readability_triton.serving import placement
+from readability_triton.serving.errors import PlacementError
+from readability_triton.serving.placement import Placement, placement_environment
 
 REPOSITORY = Path("model_repository")
 

@@ -242,7 +242,7 @@ def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_nev
 
 
 class Graphs:
-    """Stands for what `stages.device.graphs` makes on a GPU: knows batches of up to two rows."""
+    """Stands for what `readability_triton.stages.device.graphs` makes on a GPU: knows batches of up to two rows."""
 
     def score(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         return torch.full((len(ids), 1), -1.0) if len(ids) <= 2 else None
@@ -263,7 +263,7 @@ def test_what_cannot_be_recorded_is_told_of_and_computed(load, monkeypatch):
 
     told = []
     model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
-    monkeypatch.setattr("stages.device.graphs.record_module", fail)
+    monkeypatch.setattr("readability_triton.stages.device.graphs.record_module", fail)
     logger = SimpleNamespace(log_warn=told.append)
     monkeypatch.setattr(type(model).execute.__globals__["pb_utils"], "Logger", logger, raising=False)
     assert model._record_graphs() is None

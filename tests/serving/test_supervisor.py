@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from serving import supervisor
-from serving.control import ControlError
-from serving.stubs import find_stubs, process_state
-from serving.supervisor import Supervisor
+from readability_triton.serving import supervisor
+from readability_triton.serving.control import ControlError
+from readability_triton.serving.stubs import find_stubs, process_state
+from readability_triton.serving.supervisor import Supervisor
 
 
 def until(promise, seconds=10):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.arrays import as_array, joined, to_host, together
+from readability_triton.stages.arrays import as_array, joined, to_host, together
 
 VALUES = np.arange(6.0).reshape(3, 2)
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertModel
 
-from stages.encoder import PooledEncoder, load_encoder, predict, save_encoder, to_torchscript
-from stages.precision import Precision, precision_of
+from readability_triton.stages.encoder import PooledEncoder, load_encoder, predict, save_encoder, to_torchscript
+from readability_triton.stages.precision import Precision, precision_of
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

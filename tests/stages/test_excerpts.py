@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import InvalidRowError
-from stages.excerpts import decode
+from readability_triton.stages.errors import InvalidRowError
+from readability_triton.stages.excerpts import decode
 
 NOT_UTF_8 = {
     "Latin-1": (b"caf\xe9 au lait", "invalid continuation byte at byte 3"),

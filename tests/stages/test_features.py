@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stages.features import COUNTS, N_FEATURES, FeatureSpec, extract, raw_features
+from readability_triton.stages.features import COUNTS, N_FEATURES, FeatureSpec, extract, raw_features
 
 Sentence = list[str]
 Draft = list[Sentence]

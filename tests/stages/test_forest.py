@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
 
-from stages.forest import load_forest, predict
+from readability_triton.stages.forest import load_forest, predict
 
 N_FEATURES = 9
 

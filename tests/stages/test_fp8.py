@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from stages.fp8 import Fp8Linear, put_fp8
+from readability_triton.stages.fp8 import Fp8Linear, put_fp8
 
 STEP = 2.0**-3
 """Between two neighbours of FP8, relative to the smaller."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 from transformers import AutoTokenizer, BertModel
 
-from stages.encoder import PooledEncoder, to_torchscript
-from stages.features import FeatureSpec, extract
-from stages.pipeline import InProcessPipeline
+from readability_triton.stages.encoder import PooledEncoder, to_torchscript
+from readability_triton.stages.features import FeatureSpec, extract
+from readability_triton.stages.pipeline import InProcessPipeline
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 import torch
 
-from stages.encoder import PooledEncoder, save_encoder, to_torchscript
-from stages.precision import Precision, precision_of
+from readability_triton.stages.encoder import PooledEncoder, save_encoder, to_torchscript
+from readability_triton.stages.precision import Precision, precision_of
 
 
 @pytest.mark.parametrize("precision", get_args(Precision))

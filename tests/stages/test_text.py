@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.device.features import DeviceFeatures
-from stages.features import FeatureSpec
-from stages.text import ABBREVIATIONS, PUNCTUATION, count_punctuation, count_sentences, sentence_spans, words
+from readability_triton.stages.device.features import DeviceFeatures
+from readability_triton.stages.features import FeatureSpec
+from readability_triton.stages.text import (
+    ABBREVIATIONS,
+    PUNCTUATION,
+    count_punctuation,
+    count_sentences,
+    sentence_spans,
+    words,
+)
 
 WORDS = {
     "no text": ("", []),

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages.encoder import PooledEncoder
-from training.fits import Plan, run_fits
-from training.lower_states import compute_lower_states
-from training.run_folder import RunFolder
-from training.task import Task
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.fits import Plan, run_fits
+from readability_triton.training.lower_states import compute_lower_states
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.task import Task
 
 EPOCHS = 2
 ROOT = Path(__file__).parents[2]

@@ -1,10 +1,10 @@
-"""Glue: the two scores and the weight to OUTPUT0 by way of `stages.blend`."""
+"""Glue: the two scores and the weight to OUTPUT0 by way of `readability_triton.stages.blend`."""
 
 import triton_python_backend_utils as pb_utils
 
-from stages.arrays import as_array, to_host, together
-from stages.blend import blend, check_weights
-from stages.errors import InvalidRowError
+from readability_triton.stages.arrays import as_array, to_host, together
+from readability_triton.stages.blend import blend, check_weights
+from readability_triton.stages.errors import InvalidRowError
 
 INPUTS = ("BERT_WEIGHT_INPUT", "BERT_LARGE_SCORE", "CUML_SCORE")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from serving.gpu import lacking
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
+from readability_triton.serving.gpu import lacking
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.server import Options, TritonServer, running
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 
 
 def start(*arguments: str | Path) -> subprocess.Popen:
@@ -134,14 +135,14 @@ def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
         assert told["best_use"][name]["tokens_per_second"] > 0
         assert told["best_use"][name]["share_of_peak"] is None
         assert f"{name}: " in out
-    if lacking(DEFAULT_REPOSITORY):
+    if lacking(default_repository()):
         assert set(told["figures"]) == names
         assert len(told["not_run"]) == 3
         assert "not run: ensemble_all, all on GPU: no NVIDIA GPU or no driver here" in out
         assert "all on GPU" in html.read_text()
 
 
-@pytest.mark.skipif(not lacking(DEFAULT_REPOSITORY), reason="this machine has all for the GPU")
+@pytest.mark.skipif(not lacking(default_repository()), reason="this machine has all for the GPU")
 def test_a_placement_that_cannot_be_had_is_an_error_where_it_is_the_only_one() -> None:
     code, out, err = run("placements", "--placement", "gpu")
     assert code == 7

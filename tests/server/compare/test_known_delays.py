@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
-from client.comparison.arm import parse_arm
-from client.comparison.callers import make_caller
-from client.comparison.conclusions import conclusions, found_different
-from client.comparison.experiment import Plan
-from client.comparison.figures import compare_latency, latencies
-from client.comparison.load import Block, run_closed, run_open
-from client.comparison.summary import summarise
-from client.comparison.workload import of_texts
+from readability_triton.compare.arm import parse_arm
+from readability_triton.compare.callers import make_caller
+from readability_triton.compare.conclusions import conclusions, found_different
+from readability_triton.compare.experiment import Plan
+from readability_triton.compare.figures import compare_latency, latencies
+from readability_triton.compare.load import Block, run_closed, run_open
+from readability_triton.compare.summary import summarise
+from readability_triton.compare.workload import of_texts
 
 SHORT = Plan(concurrencies=(1,), rates=(), seconds=2.0, warm_up_seconds=1.0)
 N_RUNS = 6

@@ -1,0 +1,57 @@
+"""The command line, `readability`. Each command is a file of `cli`, read when it is called."""
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+COMMANDS: Mapping[str, str] = {
+    "score": "Score files or standard input on a running server.",
+    "serve": "Serve the model repository until stopped.",
+    "demo": "Start a server, score the sample passages both ways, stop.",
+    "doctor": "Say what was found on this machine and what is missing.",
+    "graph": "Draw an ensemble and check it.",
+    "twin": "Write the BLS twin of an ensemble.",
+    "build": "Build model.pt and checkpoint.tl into the repository.",
+    "train": "Train a bundle on scored excerpts.",
+    "gate": "Show what policy cascade saves and costs; fit what decides.",
+    "evaluate": "Measure the error of encoder, forest and blend.",
+    "compare": "Compare two pipelines, or any two models, under the same load.",
+    "placements": "Measure pipelines by placement and batch size.",
+    "bench": "Measure what orchestration adds.",
+    "faults": "Break a server in every known way and judge its answers.",
+    "soak": "Tens of thousands of requests, and what they leave behind.",
+    "random-encoder": "Copy the repository, with random weights of BERT-large's size.",
+    "bench-encoder": "Compare the served encoder with plain transformers.",
+}
+
+
+class _Commands(click.Group):
+    """Commands by name, imported only when needed: `readability score` must not wait for PyTorch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        return getattr(importlib.import_module(f"readability_triton.cli.{name}"), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="readability-triton")
+def main() -> None:
+    """Score how hard an English text is to read, with a pipeline of models on Triton Inference Server.
+
+    Higher scores are easier. Two pipelines over the same models give the same score: ensemble_all, a declarative DAG,
+    and bls_pipeline, Python code in the server.
+    """
+
+
+if __name__ == "__main__":
+    main()
