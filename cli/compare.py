@@ -12,7 +12,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from readability_triton.cli.display import console, progress
-from readability_triton.cli.failures import one_line
+from readability_triton.cli.failures import INTERRUPTED, one_line
 from readability_triton.cli.options import model_repository_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
@@ -29,10 +29,8 @@ from readability_triton.compare.tables import as_table
 from readability_triton.compare.workload import Workload, draw_lengths, of_texts, read_texts, texts_of_lengths
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
-from readability_triton.stages.tokens import load_tokenizer
 
 N_DRAWN = 100
-INTERRUPTED = 130
 
 
 class _Rate(click.ParamType):
@@ -193,10 +191,18 @@ async def _workload(asked: Asked, arms: tuple[Arm, Arm], client: InferenceServer
     weight = asked.bert_weight
     if weight is None:
         weight = await _fitted_weight(arms, client)
-    tokenizer_file = asked.model_repository / "preprocess" / "1" / "tokenizer.json"
-    tokenizer = load_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
     texts, source = _texts(asked)
-    return of_texts(texts, asked.batch, weight, tokenizer, source)
+    return of_texts(texts, asked.batch, weight, _tokenizer(asked.model_repository), source)
+
+
+def _tokenizer(repository: Path) -> Any:
+    """The repository's tokenizer; None if it is not built, as where the server is another machine's."""
+    file = repository / "preprocess" / "1" / "tokenizer.json"
+    if not file.is_file():
+        return None
+    from readability_triton.stages.tokens import load_tokenizer  # not in the extra `compare`
+
+    return load_tokenizer(file)
 
 
 def _texts(asked: Asked) -> tuple[list[str], str]:

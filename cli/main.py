@@ -1,6 +1,7 @@
-"""The command line, `readability`. Each command is a file of `cli`, read when it is called."""
+"""The command line, `readability`. Each command is a file of `cli`, imported when it is called."""
 
 import importlib
+import importlib.util
 from collections.abc import Mapping
 
 import click
@@ -24,23 +25,34 @@ COMMANDS: Mapping[str, str] = {
     "random-encoder": "Copy the repository, with random weights of BERT-large's size.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
+IN_A_CHECKOUT = ("faults", "soak")
+"""Commands of `faults/`, which is not installed."""
 
 
 class _Commands(click.Group):
     """Commands by name, imported only when needed: `readability score` must not wait for PyTorch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        in_a_checkout = importlib.util.find_spec("readability_triton.faults") is not None
+        return [name for name in COMMANDS if in_a_checkout or name not in IN_A_CHECKOUT]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in self.list_commands(ctx):
+            raise click.ClickException(f"{cmd_name} is not installed: run it in a checkout of the project")
         name = cmd_name.replace("-", "_")
-        return getattr(importlib.import_module(f"readability_triton.cli.{name}"), name)
+        try:
+            return getattr(importlib.import_module(f"readability_triton.cli.{name}"), name)
+        except ModuleNotFoundError as error:
+            extra = "compare" if cmd_name == "compare" else "server"
+            raise click.ClickException(
+                f"{cmd_name} needs {error.name}: run `pip install 'readability-triton[{extra}]'`"
+            ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from readability_triton.cli.display import console, progress
-from readability_triton.cli.failures import one_line
+from readability_triton.cli.failures import INTERRUPTED, one_line
 from readability_triton.cli.options import model_repository_option
 from readability_triton.cli.starting import starting
 from readability_triton.faults.setting import target
@@ -25,7 +25,6 @@ from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
 
 N_TEXTS = 200
-INTERRUPTED = 130
 
 
 @click.command(

@@ -2,17 +2,19 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tritonclient.grpc
 from numpy.typing import NDArray
 from tritonclient.grpc import InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 
-from readability_triton.client.hybrid import HybridPipeline
 from readability_triton.client.protocol import input_tensors
 from readability_triton.compare.arm import HYBRID, Arm
 from readability_triton.compare.workload import Workload
+
+if TYPE_CHECKING:
+    from readability_triton.client.hybrid import HybridPipeline
 
 Outputs = Mapping[str, NDArray[Any]]
 Caller = Callable[[int], Awaitable[Outputs]]
@@ -53,6 +55,8 @@ def make_caller(
         OSError, ValueError: for `hybrid`, if the repository is not built.
     """
     if arm.model == HYBRID:
+        from readability_triton.client.hybrid import HybridPipeline  # its stages need the extra `server`
+
         return _hybrid(HybridPipeline(repository, client), workload)
     requests = [input_tensors(tritonclient.grpc, inputs) for inputs in workload.requests]
     parameters = dict(arm.parameters) or None
@@ -67,7 +71,7 @@ def make_caller(
     return call
 
 
-def _hybrid(pipeline: HybridPipeline, workload: Workload) -> Caller:
+def _hybrid(pipeline: "HybridPipeline", workload: Workload) -> Caller:
     async def call(number: int) -> Outputs:
         inputs = workload.requests[number]
         return {SCORE: await pipeline.score(inputs["excerpt"], inputs["BERT_WEIGHT"], REQUEST_TIMEOUT_S)}

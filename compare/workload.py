@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Inputs = Mapping[str, NDArray[Any]]
 SHORTEST_WORDS, LONGEST_WORDS = 1, 2000
@@ -47,7 +49,7 @@ class Workload:
 
 
 def of_texts(
-    texts: Sequence[str], batch: int, bert_weight: float, tokenizer: Tokenizer | None, source: str
+    texts: Sequence[str], batch: int, bert_weight: float, tokenizer: "Tokenizer | None", source: str
 ) -> Workload:
     """Requests of `batch` texts each; the texts are gone through again if the last request would be short.
 

@@ -3,6 +3,7 @@
 import shutil
 import time
 
+from readability_triton.cli.failures import EXIT_CODES
 from readability_triton.faults.command import serving
 from readability_triton.faults.load import Load
 from readability_triton.faults.result import Result, account
@@ -42,7 +43,7 @@ def _broken_encoder(setting: Setting) -> Result:
     with serving(copy) as served:
         code = None if served.urls else served.process.wait(60)
         said = [line for line in served.said().splitlines() if "bert-large" in line]
-    broken = [] if code == ModelLoadError.exit_code else [f"exit code {code} instead of {ModelLoadError.exit_code}"]
+    broken = [] if code == EXIT_CODES[ModelLoadError] else [f"exit code {code} instead of {EXIT_CODES[ModelLoadError]}"]
     return account(
         "broken-encoder",
         [],
