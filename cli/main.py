@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import signal
 from collections.abc import Mapping
 
 import click
@@ -63,6 +64,9 @@ def main() -> None:
     Higher scores are easier. Two pipelines over the same models give the same score: ensemble_all, a declarative DAG,
     and bls_pipeline, Python code in the server.
     """
+    # A shell starts the background jobs of a script with SIGINT ignored. These commands end on it and report.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ from readability_triton.compare.summary import ArmUnderLoad, LoadSummary, Summar
 
 TOO_LATE_MS = 2.0
 TOO_BUSY = 0.5
+OTHERS_SHARE, OTHERS_LEAST = 0.2, 10
+"""Requests that the server counts beyond those sent, as a share of these and in number, from which on another client
+must have sent them. Triton counts a request shortly after its answer, so a few fall into the wrong block."""
 
 
 def conclusions(summary: Summary) -> list[str]:
@@ -95,5 +98,10 @@ def _about_arm(load: LoadSummary, arm: ArmUnderLoad) -> Iterator[str]:
         yield f"{arm.unsent} requests came due while too many were in flight, and were not sent."
     if load.rate is not None and arm.lag_ms[1] > TOO_LATE_MS:
         yield f"the client sent 1 % of requests more than {arm.lag_ms[1]:.1f} ms late; latencies include that."
+    if arm.counted is not None and arm.counted > (1 + OTHERS_SHARE) * arm.requests + OTHERS_LEAST:
+        yield (
+            f"the server counted {arm.counted} requests where {arm.requests} were sent: other clients use the model, "
+            "slow it down, and are part of the times inside the server."
+        )
     if arm.client_share > TOO_BUSY:
         yield f"the client itself used {arm.client_share:.2f} of a core."

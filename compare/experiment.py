@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from readability_triton.client.protocol import translate
 from readability_triton.compare.answers import Answers
-from readability_triton.compare.arm import Arm
+from readability_triton.compare.arm import HYBRID, Arm
 from readability_triton.compare.breakdown import Breakdown, between, snapshot
 from readability_triton.compare.callers import Caller
 from readability_triton.compare.figures import latencies, throughput
@@ -31,8 +31,8 @@ STOPPED_BY_USER = "stopped by its user"
 STEADY_ROUNDS = 3
 STEADY_WITHIN = 0.1
 ROUND_S = 0.5
-COUNTED_AFTER_S = 0.01
-"""Triton counts a request shortly after it has sent the answer."""
+COUNTED_AFTER_S, COUNTED_WITHIN_S = 0.01, 1.0
+"""Triton counts a request after it has sent the answer: mostly at once, on a busy machine later."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 Run = Callable[[Send], Awaitable[Block]]
@@ -215,10 +215,19 @@ class Experiment:
             block = await run(ask)
             if any(sample.error for sample in block.samples) and not await self._client.is_server_live():
                 raise ServerLostError("the server does not say that it is live any more")
-            await asyncio.sleep(COUNTED_AFTER_S)
-            return block, between(before, await snapshot(self._client))
+            return block, await self._spent(before, self.outcome.arms[arm].model, block.n_answered)
         except InferenceServerException as error:
             raise ServerLostError(f"the server was lost: {error.message()}") from error
+
+    async def _spent(self, before: Breakdown, model: str, n_answered: int) -> Breakdown:
+        """What the server has done since `before`, once it has counted the requests that `model` answered."""
+        deadline = time.monotonic() + COUNTED_WITHIN_S
+        while True:
+            await asyncio.sleep(COUNTED_AFTER_S)
+            spent = between(before, await snapshot(self._client))
+            counted = spent[model].requests if model in spent else 0
+            if model == HYBRID or counted >= n_answered or time.monotonic() > deadline:
+                return spent
 
 
 def _block(load: Load, seconds: float, rate: float, requests: Iterator[int], seed: int) -> Run:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from readability_triton.compare.answers import Agreement, agreement
+from readability_triton.compare.arm import Arm
 from readability_triton.compare.breakdown import Spent, summed
 from readability_triton.compare.experiment import Measured, Outcome
 from readability_triton.compare.figures import (
@@ -30,7 +31,8 @@ class ArmUnderLoad:
         unsent: requests that came due while too many were in flight.
         lag_ms: 50th and 99th percentile of how late the client sent requests; zero in a closed loop.
         client_share: processor seconds that the client spent, by seconds that passed.
-        spent: what the models of the server did for it.
+        spent: what the models of the server did while it ran, for whichever client.
+        counted: requests of the arm's own model among those; None for `hybrid`, which is no model of the server.
     """
 
     requests: int
@@ -39,6 +41,7 @@ class ArmUnderLoad:
     lag_ms: tuple[float, float]
     client_share: float
     spent: Mapping[str, Spent]
+    counted: int | None
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,12 @@ def summarise(outcome: Outcome, tolerance: float) -> Summary:
     told = [each for each in outcome.measured if len(each.answered()[0]) >= FEWEST_FOR_INTERVALS]
     # Two sentences a load are drawn from these, each wrong with at most its share of 5 %.
     sure = 1 - 0.05 / max(1, 2 * len(told))
-    loads = [_summarise(each, sure) for each in told]
+    loads = [_summarise(each, outcome.arms, sure) for each in told]
     one, other = outcome.arms
     return Summary((one.label, other.label), loads, agreement(*outcome.answers, tolerance), outcome.incomplete)
 
 
-def _summarise(measured: Measured, sure: float) -> LoadSummary:
+def _summarise(measured: Measured, arms: tuple[Arm, Arm], sure: float) -> LoadSummary:
     load, (first, second) = measured.load, measured.answered()
     percentiles = shown_percentiles(min(len(latencies(first)), len(latencies(second))))
     return LoadSummary(
@@ -108,7 +111,7 @@ def _summarise(measured: Measured, sure: float) -> LoadSummary:
         measured.steady,
         measured.warm_up_seconds,
         len(first),
-        (_arm(measured, 0), _arm(measured, 1)),
+        (_arm(measured, 0, arms[0].model), _arm(measured, 1, arms[1].model)),
         dict(zip(percentiles, compare_latency(first, second, percentiles), strict=True)),
         compare_throughput(first, second),
         compare_latency(first, second, [50], sure)[0],
@@ -116,7 +119,7 @@ def _summarise(measured: Measured, sure: float) -> LoadSummary:
     )
 
 
-def _arm(measured: Measured, arm: int) -> ArmUnderLoad:
+def _arm(measured: Measured, arm: int, model: str) -> ArmUnderLoad:
     blocks = measured.blocks[arm]
     samples = [sample for block in blocks for sample in block.samples]
     errors: dict[str, int] = {}
@@ -124,13 +127,15 @@ def _arm(measured: Measured, arm: int) -> ArmUnderLoad:
         if sample.error is not None:
             errors[sample.error] = errors.get(sample.error, 0) + 1
     lag = np.percentile([sample.sent - sample.due for sample in samples], [50, 99]) * 1000
+    spent = summed(measured.spent[arm])
     return ArmUnderLoad(
         len(samples),
         errors,
         sum(block.unsent for block in blocks),
         (float(lag[0]), float(lag[1])),
         _client_share(blocks),
-        summed(measured.spent[arm]),
+        spent,
+        spent[model].requests if model in spent else None,
     )
 
 

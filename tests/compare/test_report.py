@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from readability_triton.compare.breakdown import Spent
 from readability_triton.compare.conclusions import cautions, conclusions, found_different
 from readability_triton.compare.load import Block, Sample
 from readability_triton.compare.page import as_html
@@ -75,6 +76,15 @@ def test_what_weakens_the_figures_is_said(make_outcome):
         "the client itself used",
     ):
         assert part in told
+
+
+def test_requests_of_another_client_in_the_servers_statistics_are_named(make_outcome):
+    outcome = make_outcome()
+    assert "other clients" not in "\n".join(cautions(summarise(outcome, 1e-5)))
+    for spent in outcome.measured[1].spent[0]:
+        spent["one"] = Spent(41, 41, 0.1, 0.2, 0.3, 0.4)
+    (told,) = [each for each in cautions(summarise(outcome, 1e-5)) if "other clients" in each]
+    assert told.startswith("closed loop, concurrency 8, one: the server counted 492 requests where 240 were sent")
 
 
 def test_a_block_without_an_answer_is_left_out_of_figures_but_its_errors_are_told(make_outcome):

@@ -5,9 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
 from readability_triton.serving.gpu import lacking
 from readability_triton.serving.repository import default_repository
@@ -16,9 +20,9 @@ from readability_triton.serving.server import Options, TritonServer, running
 READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 
 
-def start(*arguments: str | Path) -> subprocess.Popen:
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen:
     command = [*READABILITY, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
@@ -91,15 +95,43 @@ def test_mistakes_are_told_in_one_line(sleeping, arguments, code, told):
     assert "Traceback" not in err
 
 
-def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path):
+@contextmanager
+def long_comparison(server: TritonServer, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen]:
+    """A comparison of ten minutes once it has measured some blocks; killed at the end of the test, if it still runs."""
+    command = ("compare", "single", "constant_20", *short(server), "--seconds", "600", *arguments)
+    with start(*command, **options) as process:
+        try:
+            assert process.stderr
+            next(line for line in process.stderr if line.startswith("closed loop"))
+            # A block of either arm is a second here, some 45 requests.
+            wait_for_requests(server, "constant_20", 200)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_requests(server: TritonServer, model: str, n_more: int) -> None:
+    """Return when the server has counted so many more requests of a model."""
+    with InferenceServerClient(server.grpc_url.removeprefix("grpc://")) as client:
+
+        def counted() -> int:
+            return client.get_inference_statistics(model).model_stats[0].inference_stats.success.count
+
+        first = counted()
+        deadline = time.monotonic() + 60
+        while counted() < first + n_more:
+            assert time.monotonic() < deadline, f"fewer than {n_more} requests of {model} in a minute"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["as from a terminal", "started with SIGINT ignored"])
+def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path, ignored):
     html = tmp_path / "report.html"
-    process = start("compare", "single", "constant_20", *short(sleeping), "--seconds", "600", "--html", html)
-    for line in process.stderr:
-        if line.startswith("closed loop"):
-            break
-    time.sleep(12)  # some blocks
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    disposition = signal.SIG_IGN if ignored else signal.SIG_DFL
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, disposition)}
+    with long_comparison(sleeping, "--html", html, **options) as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "! Incomplete: stopped by its user." in out
     assert "Incomplete" in html.read_text()
@@ -107,12 +139,7 @@ def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path):
 
 
 def test_a_server_that_dies_is_reported_with_what_there_was(sleepers):
-    with running(Options(sleepers)) as server:
-        process = start("compare", "single", "constant_20", *short(server), "--seconds", "600")
-        for line in process.stderr:
-            if line.startswith("closed loop"):
-                break
-        time.sleep(3)
+    with running(Options(sleepers)) as server, long_comparison(server) as process:
         server.process.kill()
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
