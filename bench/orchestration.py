@@ -1,105 +1,65 @@
-"""Measure what orchestration adds: each pipeline against the same stages in one process, same texts, one run."""
+"""What orchestration adds: each pipeline against its critical path in this process, same texts, one run."""
 
-import random
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-IN_PROCESS = "in process"
-Call = Callable[[str], None]
-"""Scores one text and returns when it is done."""
+from readability_triton.bench import timing
+from readability_triton.bench.timing import Call, Samples
+from readability_triton.client.scorer import Scorer
+from readability_triton.stages.blend import blend
+from readability_triton.stages.excerpts import decode
+from readability_triton.stages.features import extract
+from readability_triton.stages.pipeline import InProcessPipeline
 
+IN_PROCESS, ENSEMBLE, BLS = "in process", "ensemble_all", "bls_pipeline"
+CONCURRENCY = 8
+REPEATS_IN_BLOCK = 4
+WARM_UP_ROUNDS = 3
 
-@dataclass
-class Samples:
-    """What one arm did at one concurrency.
-
-    Attributes:
-        latencies: seconds, one a request, in the order in which the requests were drawn.
-        rates: requests a second, one a round.
-    """
-
-    latencies: list[float] = field(default_factory=list)
-    rates: list[float] = field(default_factory=list)
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A figure and its 95 % bootstrap interval."""
+class Measured(NamedTuple):
+    """Samples by arm: with one request in flight, and with `CONCURRENCY`."""
 
-    value: float
-    low: float
-    high: float
+    single: Mapping[str, Samples]
+    concurrent: Mapping[str, Samples]
 
 
-def run_in_turn(
-    arms: Mapping[str, Call], texts: Sequence[str], rounds: int, advance: Callable[[int], None]
-) -> dict[str, Samples]:
-    """Concurrency 1: every text through every arm, the arms in random order text by text, so that samples are pairs."""
-    rng = random.Random(0)
-    samples = {name: Samples() for name in arms}
-    for _ in range(rounds):
-        spent = dict.fromkeys(arms, 0.0)
-        for text in texts:
-            for name in rng.sample(list(arms), len(arms)):
-                elapsed = _timed(arms[name], text)
-                samples[name].latencies.append(elapsed)
-                spent[name] += elapsed
-                advance(1)
-        for name, seconds in spent.items():
-            samples[name].rates.append(len(texts) / seconds)
-    return samples
-
-
-def run_in_blocks(
-    arms: Mapping[str, Call], texts: Sequence[str], rounds: int, concurrency: int, advance: Callable[[int], None]
-) -> dict[str, Samples]:
-    """Concurrency above 1: a block of requests an arm and round, the arms in random order within a round."""
-    rng = random.Random(0)
-    samples = {name: Samples() for name in arms}
-    with ThreadPoolExecutor(concurrency) as pool:
-        for _ in range(rounds):
-            for name in rng.sample(list(arms), len(arms)):
-                start = time.perf_counter()
-                samples[name].latencies += pool.map(lambda text, call=arms[name]: _timed(call, text), texts)
-                samples[name].rates.append(len(texts) / (time.perf_counter() - start))
-                advance(len(texts))
-    return samples
-
-
-def one_at_a_time(call: Call) -> Call:
-    """`call` behind a lock: callers wait for one another, as they would for one model instance."""
-    lock = threading.Lock()
-
-    def locked(text: str) -> None:
-        with lock:
+def measure(
+    stages: InProcessPipeline, scorers: Mapping[str, Scorer], texts: Sequence[str], rounds: int, progress: Progress
+) -> Measured:
+    """Time the critical path and every scorer, one text a request, after a warm-up."""
+    arms: dict[str, Call] = {IN_PROCESS: critical_path(stages)}
+    arms |= {name: _request(scorer) for name, scorer in scorers.items()}
+    for call in arms.values():
+        for text in list(texts) * WARM_UP_ROUNDS:
             call(text)
-
-    return locked
-
-
-def added_latency(samples: Mapping[str, Samples], arm: str) -> Interval:
-    """Median of the paired differences, in seconds, between `arm` and the stages in process."""
-    pairs = np.array(samples[arm].latencies) - np.array(samples[IN_PROCESS].latencies)
-    return _interval(pairs, np.median)
+    with progress("concurrency 1", rounds * len(texts) * len(arms)) as on_progress:
+        single = timing.run_in_turn(arms, texts, rounds, on_progress)
+    arms[IN_PROCESS] = timing.one_at_a_time(arms[IN_PROCESS])
+    block = list(texts) * REPEATS_IN_BLOCK
+    with progress(f"concurrency {CONCURRENCY}", rounds * len(block) * len(arms)) as on_progress:
+        return Measured(single, timing.run_in_blocks(arms, block, rounds, CONCURRENCY, on_progress))
 
 
-def throughput_ratio(samples: Mapping[str, Samples], arm: str, base: str) -> Interval:
-    """Median over rounds of the ratio of requests a second, `arm` to `base`."""
-    return _interval(np.array(samples[arm].rates) / np.array(samples[base].rates), np.median)
+def critical_path(stages: InProcessPipeline) -> Call:
+    """Tokens and features, encoder, blend. The forest runs beside the encoder and is not on the path."""
+    weights, cuml = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+
+    def call(text: str) -> None:
+        excerpts = decode([text.encode()])
+        extract(excerpts, stages.spec)
+        blend(weights, stages.bert(excerpts), cuml)
+
+    return call
 
 
-def _timed(call: Call, text: str) -> float:
-    start = time.perf_counter()
-    call(text)
-    return time.perf_counter() - start
+def _request(scorer: Scorer) -> Call:
+    def call(text: str) -> None:
+        scorer.score([text])
 
-
-def _interval(values: np.ndarray, statistic: Callable[..., float]) -> Interval:
-    result = stats.bootstrap((values,), statistic, method="percentile", n_resamples=2000, random_state=0)
-    return Interval(float(statistic(values)), *map(float, result.confidence_interval))
+    return call

@@ -20,8 +20,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from readability_triton.bench import orchestration
-from readability_triton.bench.orchestration import IN_PROCESS, Call, Samples
+from readability_triton.bench.orchestration import BLS, CONCURRENCY, ENSEMBLE, IN_PROCESS, Measured, measure
+from readability_triton.bench.timing import Samples, added_latency, throughput_ratio
 from readability_triton.cli.display import progress
 from readability_triton.cli.failures import one_line
 from readability_triton.cli.options import model_repository_option
@@ -33,15 +33,7 @@ from readability_triton.compare.machine import describe_machine
 from readability_triton.serving.artefacts import check_built
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
-from readability_triton.stages.blend import blend
-from readability_triton.stages.excerpts import decode
-from readability_triton.stages.features import extract
 from readability_triton.stages.pipeline import InProcessPipeline
-
-ENSEMBLE, BLS = "ensemble_all", "bls_pipeline"
-CONCURRENCY = 8
-REPEATS_IN_BLOCK = 4
-WARM_UP = 3
 
 
 @click.command(
@@ -65,9 +57,8 @@ def bench(rounds: int, style: str, model_repository: Path) -> None:
         stages = InProcessPipeline(repository)
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         with starting(Options(repository)) as server, ExitStack() as stack:
-            pipelines = {name: stack.enter_context(Scorer(name, None, server.grpc_url)) for name in (ENSEMBLE, BLS)}
-            arms = {IN_PROCESS: _critical_path(stages), **{name: _request(each) for name, each in pipelines.items()}}
-            single, concurrent = _run(arms, texts, rounds)
+            scorers = {name: stack.enter_context(Scorer(name, None, server.grpc_url)) for name in (ENSEMBLE, BLS)}
+            measured = measure(stages, scorers, texts, rounds, progress)
     lengths = [len(encoding.ids) for encoding in stages.tokenizer.encode_batch(texts)]
     about = {
         "machine": describe_machine(),
@@ -75,40 +66,10 @@ def bench(rounds: int, style: str, model_repository: Path) -> None:
         "rounds": rounds,
     }
     if style == "json":
-        click.echo(json.dumps(about | {"1": _figures(single), str(CONCURRENCY): _figures(concurrent)}, indent=2))
+        figures = {"1": _figures(measured.single), str(CONCURRENCY): _figures(measured.concurrent)}
+        click.echo(json.dumps(about | figures, indent=2))
     else:
-        _show(about, single, concurrent)
-
-
-def _critical_path(stages: InProcessPipeline) -> Call:
-    """Tokens and features, encoder, blend. The forest runs beside the encoder and is not on the path."""
-    weights, cuml = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
-
-    def call(text: str) -> None:
-        excerpts = decode([text.encode()])
-        extract(excerpts, stages.spec)
-        blend(weights, stages.bert(excerpts), cuml)
-
-    return call
-
-
-def _request(scorer: Scorer) -> Call:
-    def call(text: str) -> None:
-        scorer.score([text])
-
-    return call
-
-
-def _run(arms: Mapping[str, Call], texts: list[str], rounds: int) -> tuple[dict[str, Samples], dict[str, Samples]]:
-    for call in arms.values():
-        for text in texts * WARM_UP:
-            call(text)
-    with progress("concurrency 1", rounds * len(texts) * len(arms)) as advance:
-        single = orchestration.run_in_turn(arms, texts, rounds, advance)
-    locked = {name: orchestration.one_at_a_time(call) if name == IN_PROCESS else call for name, call in arms.items()}
-    block = texts * REPEATS_IN_BLOCK
-    with progress(f"concurrency {CONCURRENCY}", rounds * len(block) * len(arms)) as advance:
-        return single, orchestration.run_in_blocks(locked, block, rounds, CONCURRENCY, advance)
+        _show(about, measured)
 
 
 def _figures(samples: Mapping[str, Samples]) -> dict[str, Any]:
@@ -119,21 +80,21 @@ def _figures(samples: Mapping[str, Samples]) -> dict[str, Any]:
     return figures
 
 
-def _show(about: Mapping[str, Any], single: Mapping[str, Samples], concurrent: Mapping[str, Samples]) -> None:
+def _show(about: Mapping[str, Any], measured: Measured) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("concurrency", "", "p50 ms", "p95 ms", "p99 ms", "per second"):
         table.add_column(column, justify="left" if not column else "right")
-    for concurrency, samples in ((1, single), (CONCURRENCY, concurrent)):
+    for concurrency, samples in zip((1, CONCURRENCY), measured, strict=True):
         for name, row in _figures(samples).items():
             table.add_row(str(concurrency), name, *(f"{value:.1f}" for value in row.values()))
     console = Console(highlight=False)
     console.print(f"{about['machine']}; {about['tokens']}")
     console.print(table)
     for name in (ENSEMBLE, BLS):
-        added = orchestration.added_latency(single, name)
+        added = added_latency(measured.single, name, IN_PROCESS)
         span = f"{added.low * 1000:.2f} to {added.high * 1000:.2f}"
         console.print(f"{name} adds {added.value * 1000:.2f} ms at p50 for one excerpt ({span})")
-    ratio = orchestration.throughput_ratio(concurrent, BLS, ENSEMBLE)
+    ratio = throughput_ratio(measured.concurrent, BLS, ENSEMBLE)
     console.print(
         f"{BLS} gives {ratio.value:.3f} of {ENSEMBLE}'s throughput at concurrency {CONCURRENCY} "
         f"({ratio.low:.3f} to {ratio.high:.3f})"

@@ -10,17 +10,16 @@ from readability_triton.serving.environment import STAGE_DEFAULTS
 os.environ.setdefault("GOMP_SPINCOUNT", STAGE_DEFAULTS["GOMP_SPINCOUNT"])
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from readability_triton.bench import encoder_speed, orchestration
-from readability_triton.bench.orchestration import Samples
+from readability_triton.bench.encoder import PLAIN, SERVED, draw_ids, measure, scores_in_fp32
+from readability_triton.bench.timing import throughput_ratio
 from readability_triton.cli.display import progress
 from readability_triton.cli.failures import one_line
 from readability_triton.cli.options import bundle_option, model_repository_option
@@ -30,25 +29,13 @@ from readability_triton.compare.machine import describe_machine
 from readability_triton.serving.artefacts import check_built
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
-from readability_triton.stages.encoder import predict, to_torchscript
 from readability_triton.stages.precision import precision_of
-from readability_triton.stages.tokens import PAD_TO_MULTIPLE_OF
-from readability_triton.training.assemble import assemble
 from readability_triton.training.base_encoder import BaseEncoder, EncoderError, load_base_encoder
 from readability_triton.training.bundle import Bundle
 from readability_triton.training.corpus import Corpus, CorpusError, read_corpus
 from readability_triton.training.metrics import rmse
 
-PLAIN, SERVED = "plain transformers", "served"
 N_TEXTS = 512
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Token ids of the texts, and the human scores of those from a corpus."""
-
-    ids: list[list[int]]
-    targets: NDArray[np.float64] | None
 
 
 @click.command(
@@ -76,75 +63,52 @@ def bench_encoder(data: Path | None, batch: int, rounds: int, style: str, bundle
         check_built(repository)
         trained = Bundle.load(bundle)
         base = load_base_encoder(trained.facts.encoder)
-        rows = _rows(base, read_corpus(data) if data else None)
+        corpus = read_corpus(data) if data else None
+        ids = _ids(base, corpus)
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         with starting(Options(repository)) as server:
-            samples, served = _run(base, rows.ids, batch, rounds, server.grpc_url)
-        exact = _in_fp32(base, trained, rows.ids, batch)
-    lengths = [len(each) for each in rows.ids]
-    per_batch = len(rows.ids) / math.ceil(len(rows.ids) / batch)  # the last may hold fewer
-    told = {
+            samples, served = measure(base, ids, batch, rounds, server.grpc_url, progress)
+        exact = scores_in_fp32(base, trained, ids, batch)
+    lengths = [len(each) for each in ids]
+    per_batch = len(ids) / math.ceil(len(ids) / batch)  # the last may hold fewer
+    figures = {
         "machine": describe_machine(),
         "precision": precision_of(repository / "bert-large" / "1" / "model.pt"),
-        "texts": len(rows.ids),
+        "texts": len(ids),
         "tokens": f"{np.mean(lengths):.0f} tokens a text ({min(lengths)} to {max(lengths)})",
         "batch": batch,
         "per_second": {name: float(np.median(each.rates)) * per_batch for name, each in samples.items()},
-        "ratio": asdict(orchestration.throughput_ratio(samples, SERVED, PLAIN)),
+        "ratio": asdict(throughput_ratio(samples, SERVED, PLAIN)),
         "largest_difference_from_fp32": float(np.abs(served - exact).max()),
     }
-    if rows.targets is not None:
-        told["rmse"] = {"served": rmse(served, rows.targets), "fp32": rmse(exact, rows.targets)}
+    if corpus is not None:
+        targets = corpus.targets[:N_TEXTS]
+        figures["rmse"] = {"served": rmse(served, targets), "fp32": rmse(exact, targets)}
     if style == "json":
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps(figures, indent=2))
     else:
-        _show(told)
+        _show(figures)
 
 
-def _rows(base: BaseEncoder, corpus: Corpus | None) -> Rows:
-    """The first 512 texts of the corpus, or stretches of the sample passages."""
+def _ids(base: BaseEncoder, corpus: Corpus | None) -> list[list[int]]:
+    """Token ids of the first 512 texts of the corpus, or of stretches of the sample passages."""
     if corpus is None:
         passages = base.tokenizer.encode(" ".join(sample_passages().values()), add_special_tokens=False).ids
-        return Rows(encoder_speed.draw_ids(N_TEXTS, passages), None)
-    texts = corpus.texts[:N_TEXTS]
-    return Rows([encoding.ids for encoding in base.tokenizer.encode_batch(texts)], corpus.targets[:N_TEXTS])
+        return draw_ids(N_TEXTS, passages)
+    return [encoding.ids for encoding in base.tokenizer.encode_batch(corpus.texts[:N_TEXTS])]
 
 
-def _run(
-    base: BaseEncoder, ids: list[list[int]], batch: int, rounds: int, url: str
-) -> tuple[dict[str, Samples], NDArray[np.float64]]:
-    """Rates of both, batches in turn, and the served scores FP64 [N]."""
-    plain, served = (
-        {str(number): each for number, each in enumerate(encoder_speed.cut_into_batches(ids, batch, width))}
-        for width in (None, PAD_TO_MULTIPLE_OF)
-    )
-    scores: dict[str, NDArray[np.float32]] = {}
-    arms = {
-        PLAIN: encoder_speed.plain_transformers(base.bert, plain),
-        SERVED: encoder_speed.served_encoder(url, served, scores),
-    }
-    for call in arms.values():
-        call("0")
-    with progress("encoding", rounds * len(plain) * len(arms)) as advance:
-        samples = orchestration.run_in_turn(arms, list(plain), rounds, advance)
-    return samples, np.concatenate([scores[name] for name in served])[:, 0].astype(float)
-
-
-def _in_fp32(base: BaseEncoder, bundle: Bundle, ids: list[list[int]], batch: int) -> NDArray[np.float64]:
-    encoder = to_torchscript(assemble(base, bundle), "fp32")
-    batches = encoder_speed.cut_into_batches(ids, batch)
-    return np.concatenate([predict(encoder, *each) for each in batches])[:, 0].astype(float)
-
-
-def _show(told: Mapping[str, Any]) -> None:
-    ratio = told["ratio"]
-    click.echo(f"{told['machine']}; {told['texts']} texts, {told['tokens']}, {told['batch']} a request")
-    for name, rate in told["per_second"].items():
+def _show(figures: Mapping[str, Any]) -> None:
+    ratio = figures["ratio"]
+    click.echo(f"{figures['machine']}; {figures['texts']} texts, {figures['tokens']}, {figures['batch']} a request")
+    for name, rate in figures["per_second"].items():
         click.echo(f"{name:>20} {rate:8.1f} texts a second")
     click.echo(
-        f"served ({told['precision']}) gives {ratio['value']:.2f} times the throughput "
+        f"served ({figures['precision']}) gives {ratio['value']:.2f} times the throughput "
         f"({ratio['low']:.2f} to {ratio['high']:.2f})"
     )
-    click.echo(f"largest difference from the same weights in FP32: {told['largest_difference_from_fp32']:.4f}")
-    if "rmse" in told:
-        click.echo(f"RMSE {told['rmse']['served']:.4f} served, {told['rmse']['fp32']:.4f} in FP32, on rows as given")
+    click.echo(f"largest difference from the same weights in FP32: {figures['largest_difference_from_fp32']:.4f}")
+    if "rmse" in figures:
+        click.echo(
+            f"RMSE {figures['rmse']['served']:.4f} served, {figures['rmse']['fp32']:.4f} in FP32, on rows as given"
+        )

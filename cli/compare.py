@@ -8,8 +8,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
 
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import INTERRUPTED, one_line
@@ -17,16 +15,13 @@ from readability_triton.cli.options import model_repository_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
 from readability_triton.client.errors import ReadabilityError
-from readability_triton.client.protocol import Address, translate
-from readability_triton.client.served_model import ServedModel
 from readability_triton.compare import environment, page, record
-from readability_triton.compare.arm import HYBRID, Arm, two_arms
-from readability_triton.compare.callers import make_caller, outputs_to_ask_for
-from readability_triton.compare.experiment import STOPPED_BY_USER, Experiment, Outcome, Plan
-from readability_triton.compare.input_data import read_input_data
+from readability_triton.compare.arm import Arm, two_arms
+from readability_triton.compare.comparison import Texts, run_comparison
+from readability_triton.compare.experiment import STOPPED_BY_USER, Plan
 from readability_triton.compare.summary import summarise
 from readability_triton.compare.tables import as_table
-from readability_triton.compare.workload import Workload, draw_lengths, of_texts, read_texts, texts_of_lengths
+from readability_triton.compare.workload import draw_lengths, read_texts, texts_of_lengths
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
 
@@ -51,7 +46,7 @@ class _Rate(click.ParamType):
 @click.command(
     epilog="""\b
 Examples:
-  readability compare                                      # both pipelines, two minutes, on a server of its own
+  readability compare                                      # both pipelines, two minutes, starts a server
   readability compare ensemble_all hybrid --html report.html
   readability compare --aa bls_pipeline                    # A/A: no difference should be found
   readability compare --concurrency 1 --concurrency 32 --rate none --texts essays.txt --batch 8
@@ -99,27 +94,27 @@ def compare(**options: Any) -> None:
     """
     asked = Asked(**options)
     with one_line(ServingError, ReadabilityError, OSError, ValueError), ExitStack() as stack:
-        arms = asked.arms()
+        arms, requests = asked.arms(), asked.requests()
         repository = asked.model_repository.resolve()
         url = asked.url or stack.enter_context(starting(Options(repository))).grpc_url
-        outcome, workload, about = asyncio.run(_run(asked, arms, repository, url))
+        found = asyncio.run(run_comparison(arms, asked.plan(), requests, url, repository, progress))
     with console.status("resampling …"):
-        summary = summarise(outcome, asked.tolerance)
-    lines = [environment.one_line(about), workload.about()]
-    Console(highlight=False).print(as_table(summary, lines))
+        summary = summarise(found.outcome, asked.tolerance)
+    about = [environment.one_line(found.environment), found.workload.about()]
+    Console(highlight=False).print(as_table(summary, about))
     with one_line(OSError):
         if asked.record_file:
-            write(asked.record_file, record.as_json(outcome, summary, workload, about))
+            write(asked.record_file, record.as_json(found.outcome, summary, found.workload, found.environment))
         if asked.html:
-            write(asked.html, page.as_html(outcome, summary, lines, about))
+            write(asked.html, page.as_html(found.outcome, summary, about, found.environment))
             console.print(f"Report: {asked.html}")
-    if outcome.incomplete == STOPPED_BY_USER:
+    if found.outcome.incomplete == STOPPED_BY_USER:
         raise SystemExit(INTERRUPTED)
-    raise SystemExit(0 if summary.agreement.same and not outcome.incomplete else 1)
+    raise SystemExit(0 if summary.agreement.same and not found.outcome.incomplete else 1)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a report, into a folder that is made if it is not there."""
+    """Write a report; missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -163,39 +158,31 @@ class Asked:
         n_loads = len(self.concurrency) + len(rates)
         return Plan(self.concurrency, rates, self.seconds / n_loads, self.warm_up, self.seed)
 
+    def requests(self) -> Texts | Path:
+        """What to send.
 
-async def _run(
-    asked: Asked, arms: tuple[Arm, Arm], repository: Path, url: str
-) -> tuple[Outcome, Workload, dict[str, Any]]:
-    address = Address.parse(url)
-    if address.scheme != "grpc":
-        raise ValueError(f"{url} is not a gRPC address")
-    async with InferenceServerClient(address.location) as client:
-        try:
-            about = await environment.describe_environment(client, url, arms)
-            workload = await _workload(asked, arms, client)
-            outputs = await outputs_to_ask_for(arms, client)
-            first, second = (make_caller(arm, workload, client, repository, outputs) for arm in arms)
-            experiment = Experiment(arms, (first, second), len(workload.requests), client, progress)
-        except InferenceServerException as error:
-            raise translate(error, url=url) from error
-        return await experiment.run(asked.plan()), workload, about
+        Raises:
+            ValueError: if more than one source is named, or one cannot be read.
+            OSError: if a file cannot be read.
+        """
+        if sum(each is not None for each in (self.texts, self.words, self.input_data)) > 1:
+            raise ValueError("--texts, --words and --input-data exclude one another")
+        if self.input_data:
+            return self.input_data
+        texts, source = self._texts()
+        return Texts(texts, source, self.batch, self.bert_weight, tokenizer(self.model_repository))
 
-
-async def _workload(asked: Asked, arms: tuple[Arm, Arm], client: InferenceServerClient) -> Workload:
-    if sum(each is not None for each in (asked.texts, asked.words, asked.input_data)) > 1:
-        raise ValueError("--texts, --words and --input-data exclude one another")
-    if asked.input_data:
-        metadata = await client.get_model_metadata(arms[0].model, as_json=True)
-        return read_input_data(asked.input_data, metadata.get("inputs", []))
-    weight = asked.bert_weight
-    if weight is None:
-        weight = await _fitted_weight(arms, client)
-    texts, source = _texts(asked)
-    return of_texts(texts, asked.batch, weight, _tokenizer(asked.model_repository), source)
+    def _texts(self) -> tuple[list[str], str]:
+        samples = list(sample_passages().values())
+        if self.texts:
+            return read_texts(self.texts), self.texts.name
+        if self.words:
+            lengths = draw_lengths(self.words, N_DRAWN, self.seed)
+            return texts_of_lengths(samples, lengths, self.seed), f"{self.words} words"
+        return samples, "the sample passages"
 
 
-def _tokenizer(repository: Path) -> Any:
+def tokenizer(repository: Path) -> Any:
     """The repository's tokenizer; None if it is not built, as where the server is another machine's."""
     file = repository / "preprocess" / "1" / "tokenizer.json"
     if not file.is_file():
@@ -203,23 +190,3 @@ def _tokenizer(repository: Path) -> Any:
     from readability_triton.stages.tokens import load_tokenizer  # not in the extra `compare`
 
     return load_tokenizer(file)
-
-
-def _texts(asked: Asked) -> tuple[list[str], str]:
-    samples = list(sample_passages().values())
-    if asked.texts:
-        return read_texts(asked.texts), asked.texts.name
-    if asked.words:
-        lengths = draw_lengths(asked.words, N_DRAWN, asked.seed)
-        return texts_of_lengths(samples, lengths, asked.seed), f"{asked.words} words"
-    return samples, "the sample passages"
-
-
-async def _fitted_weight(arms: tuple[Arm, Arm], client: InferenceServerClient) -> float:
-    """The blend weight that the first arm to know one was fitted with; for `hybrid`, the ensemble's."""
-    for arm in arms:
-        name = "ensemble_all" if arm.model == HYBRID else arm.model
-        weight = ServedModel.of(await client.get_model_config(name, as_json=True)).bert_weight
-        if weight is not None:
-            return weight
-    return 0.5

@@ -20,7 +20,7 @@ Exit codes: 0 nothing is missing; 1 something is, with what to do about it; 2 ba
 )
 @model_repository_option
 def doctor(model_repository: Path) -> None:
-    """Say which Triton, backends, GPU and models were found, and what to do about what is missing."""
+    """Show which Triton, backends, GPU and models were found, and how to get what is missing."""
     python = Finding("Python", platform.python_version())
     findings = [python, *examine(model_repository.resolve()), slot(model_repository)]
     table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
@@ -50,5 +50,5 @@ def slot(repository: Path) -> Finding:
 def _precision(repository: Path) -> str:
     try:
         return f", {precision_of(repository / 'bert-large' / '1' / 'model.pt')}"
-    except (OSError, BadZipFile):  # not built, which another finding tells
+    except (OSError, BadZipFile):  # not built: another finding reports it
         return ""

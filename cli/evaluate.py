@@ -81,8 +81,8 @@ def evaluate(
 def _as_built(corpus: Corpus, repository: Path) -> Predictions:
     check_built(repository)
     pipeline = InProcessPipeline(repository)
-    with progress("scoring", len(corpus.texts)) as advance:
-        return predict_as_built(corpus.texts, pipeline, advance)
+    with progress("scoring", len(corpus.texts)) as on_progress:
+        return predict_as_built(corpus.texts, pipeline, on_progress)
 
 
 def _show(metrics: dict[str, Metrics], how: str, style: str) -> None:

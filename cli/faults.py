@@ -74,7 +74,7 @@ def faults(
 
 def _try(fault: Fault, setting: Setting) -> Result:
     start = time.monotonic()
-    setting.told.clear()
+    setting.supervisor_lines.clear()
     with console.status(f"{fault.name}: {fault.about} …"):
         try:
             result = fault.run(setting)

@@ -29,8 +29,8 @@ Exit codes: 0 all scored; 1 a file cannot be read or another failure; 2 bad usag
 pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 )
 @click.argument("files", nargs=-1, type=click.Path(allow_dash=True, path_type=str))
-@click.option("--model-name", default="bls_pipeline", show_default=True, help="Pipeline that is asked first.")
-@click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that is asked next; '' for none.")
+@click.option("--model-name", default="bls_pipeline", show_default=True, help="Pipeline that requests go to first.")
+@click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that takes over; '' for none.")
 @click.option(
     "--policy", help="What bls_pipeline does: parallel, cascade, deadline, fallback, graph.  [default: its own]"
 )

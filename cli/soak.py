@@ -35,7 +35,7 @@ Examples:
   readability soak --format json > soak.json
 
 \b
-Exit codes: 0 all answers right and everything flat; 1 not so; 130 stopped by Ctrl-C, which shows what there is."""
+Exit codes: 0 all answers right, no resource grows; 1 otherwise; 130 stopped by Ctrl-C, after the report."""
 )
 @click.option("--requests", "n_requests", type=click.IntRange(1), default=50_000, show_default=True)
 @click.option("--concurrency", type=click.IntRange(1), default=16, show_default=True)
@@ -46,7 +46,7 @@ Exit codes: 0 all answers right and everything flat; 1 not so; 130 stopped by Ct
 def soak(
     n_requests: int, concurrency: int, log_file: Path | None, seed: int, style: str, model_repository: Path
 ) -> None:
-    """Send tens of thousands of requests of every kind, judge each answer, and see what the server's processes keep.
+    """Send tens of thousands of requests of every kind, judge each answer, and measure how the server's processes grow.
 
     Mixed sizes, both pipelines and protocols, every policy; bad requests and cancelled ones among them.
     """
@@ -57,10 +57,13 @@ def soak(
         check_built(repository)
         with console.status("scoring the texts in process …"):
             truth = Truth.of(own_texts(N_TEXTS, seed), repository)
-        with starting(Options(repository, log_file=log_file)) as server, progress("requests", n_requests) as advance:
+        with (
+            starting(Options(repository, log_file=log_file)) as server,
+            progress("requests", n_requests) as on_progress,
+        ):
             try:
                 asyncio.run(
-                    run(done, target(server, truth), server.process.pid, n_requests, concurrency, advance, seed)
+                    run(done, target(server, truth), server.process.pid, n_requests, concurrency, on_progress, seed)
                 )
             except KeyboardInterrupt:
                 interrupted = True

@@ -100,7 +100,9 @@ def train(
             learning_rate=learning_rate,
             teacher_share=teacher_share,
         )
-        PooledEncoder(base.bert, recipe.layers)  # refuses layers that it lacks, before anything is written
+        PooledEncoder(
+            base.bert, recipe.layers
+        )  # refuses layers that the encoder does not have, before anything is written
         judge = load_teacher(teacher) if teacher else None
         folder = RunFolder(run, _settings(data, base, judge, recipe, compute, seed))
         if folder.resumed:
@@ -133,12 +135,12 @@ def _settings(
 
 
 def _teacher_means(folder: RunFolder, teacher: Teacher, corpus: Corpus, compute: Compute) -> NDArray[np.float32]:
-    """What the teacher makes of the excerpts and their halves, from the run folder where it is done already."""
+    """The teacher's mean states of the excerpts and their halves, from the run folder if it has them."""
     kept = folder.path / "teacher.npy"
     if not kept.is_file():
         texts = with_halves(corpus.texts)
-        with progress(f"encoding with the teacher, {teacher.name}", len(texts)) as advance:
-            means = teacher_means(teacher, texts, compute, advance)
+        with progress(f"encoding with the teacher, {teacher.name}", len(texts)) as on_progress:
+            means = teacher_means(teacher, texts, compute, on_progress)
         np.save(kept.with_suffix(".unfinished.npy"), means)
         kept.with_suffix(".unfinished.npy").replace(kept)
     return np.load(kept)

@@ -18,7 +18,7 @@ from readability_triton.client.protocol import (
     Batch,
     batches,
     infer_arguments,
-    is_anothers,
+    is_neighbours_error,
     may_fall_back,
     read_scores,
     translate,
@@ -50,7 +50,7 @@ class AsyncScorer(Connection):
         return Scores.joined([await self._first_answer(partial(self._infer, batch=batch)) for batch in cut])
 
     async def served_model(self) -> ServedModel:
-        """What the pipeline tells about itself; asked for once."""
+        """What the pipeline's configuration says of it; requested once."""
         if self._served_model is None:
             self._served_model = await self._first_answer(self._describe)
         return self._served_model
@@ -59,19 +59,19 @@ class AsyncScorer(Connection):
         *earlier, last = self.model_names
         for name in earlier:
             try:
-                return await self._undisturbed(ask, name)
+                return await self._with_retries(ask, name)
             except ReadabilityError as error:
                 if not may_fall_back(error):
                     raise
-        return await self._undisturbed(ask, last)
+        return await self._with_retries(ask, last)
 
-    async def _undisturbed(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
-        """Ask, and again if the answer was meant for another's request."""
+    async def _with_retries(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
+        """Send, and send again if the error is of another request in the same batch."""
         for number in range(1, TRIES):
             try:
                 return await ask(name)
             except ReadabilityError as error:
-                if not is_anothers(error):
+                if not is_neighbours_error(error):
                     raise
             await asyncio.sleep(number * PAUSE_S)
         return await ask(name)
@@ -85,10 +85,10 @@ class AsyncScorer(Connection):
             raise translate(error, url=self.url) from error
 
     async def _infer(self, name: str, batch: Batch) -> Scores:
-        arguments = infer_arguments(self._library, batch, self._wish_for(name))
+        arguments = infer_arguments(self._library, batch, self._options_for(name))
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._client.infer(name, **arguments)
         except (InferenceServerException, OSError, aiohttp.ClientError) as error:
             raise translate(error, batch.start, self.url) from error
-        return read_scores(answer, name, len(batch.excerpts), self._wish.details)
+        return read_scores(answer, name, len(batch.excerpts), self._options.details)

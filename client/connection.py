@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
-from readability_triton.client.protocol import DEFAULT_URL, Address, Parameter, Wish, check_batch_size
+from readability_triton.client.protocol import DEFAULT_URL, Address, Parameter, RequestOptions, check_batch_size
 from readability_triton.client.served_model import ServedModel
 
 DEFAULT_BATCH_SIZE = 32
@@ -49,7 +49,7 @@ class Connection:
         self.url = url
         self._batch_size = batch_size
         self._timeout_s = timeout_s
-        self._wish = Wish(parameters or {}, details)
+        self._options = RequestOptions(parameters or {}, details)
         self._library: Any = self.LIBRARIES[address.scheme]
         self._is_grpc = address.scheme == "grpc"
         timeouts = {} if self._is_grpc else dict.fromkeys(self.HTTP_TIMEOUTS, timeout_s)
@@ -59,6 +59,6 @@ class Connection:
     def _rows_per_request(self, model: ServedModel) -> int:
         return min(self._batch_size, model.max_batch_size or 1)
 
-    def _wish_for(self, name: str) -> Wish:
+    def _options_for(self, name: str) -> RequestOptions:
         """The fallback gives the same scores, but knows nothing of the first pipeline's policies."""
-        return self._wish if name == self.model_names[0] else Wish()
+        return self._options if name == self.model_names[0] else RequestOptions()

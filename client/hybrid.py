@@ -1,7 +1,7 @@
 """The third pipeline: the client prepares and blends with the same stages, the server runs `bert-large` and `cuml`.
 
-It is the placement for a server whose GPU is for the models alone. The price is the tensors: ids and mask take 8 kB a
-row, where the pipelines in the server are sent the text.
+It is the placement for a server whose GPU runs the models only. The price is the tensors: ids and mask take 8 kB a
+row, where the pipelines in the server take the text.
 """
 
 import asyncio

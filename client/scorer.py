@@ -17,7 +17,7 @@ from readability_triton.client.protocol import (
     Batch,
     batches,
     infer_arguments,
-    is_anothers,
+    is_neighbours_error,
     may_fall_back,
     read_scores,
     translate,
@@ -46,7 +46,7 @@ class Scorer(Connection):
         self,
         texts: Sequence[str | bytes],
         bert_weight: float | Sequence[float] | None = None,
-        advance: Callable[[int], None] = lambda _: None,
+        on_progress: Callable[[int], None] = lambda _: None,
     ) -> Scores:
         """Score any number of texts, sent in batches that the server takes.
 
@@ -54,7 +54,7 @@ class Scorer(Connection):
             texts: what to score; bytes must be UTF-8.
             bert_weight: share of the encoder in each score, in [0, 1]: one for all texts, one for each, or None for the
                 weight that the served model was fitted with.
-            advance: told after each request how many more texts are done.
+            on_progress: called after each request with the number of texts just scored.
 
         Returns:
             Scores in the order of `texts`, with the pipeline that answered for each.
@@ -71,11 +71,11 @@ class Scorer(Connection):
         parts = []
         for batch in batches(texts, model.weight_or_default(bert_weight), self._rows_per_request(model)):
             parts.append(self._first_answer(partial(self._infer, batch=batch)))
-            advance(len(batch.excerpts))
+            on_progress(len(batch.excerpts))
         return Scores.joined(parts)
 
     def served_model(self) -> ServedModel:
-        """What the pipeline tells about itself; asked for once."""
+        """What the pipeline's configuration says of it; requested once."""
         if self._served_model is None:
             self._served_model = self._first_answer(self._describe)
         return self._served_model
@@ -84,19 +84,19 @@ class Scorer(Connection):
         *earlier, last = self.model_names
         for name in earlier:
             try:
-                return self._undisturbed(ask, name)
+                return self._with_retries(ask, name)
             except ReadabilityError as error:
                 if not may_fall_back(error):
                     raise
-        return self._undisturbed(ask, last)
+        return self._with_retries(ask, last)
 
-    def _undisturbed(self, ask: Callable[[str], Any], name: str) -> Any:
-        """Ask, and again if the answer was meant for another's request."""
+    def _with_retries(self, ask: Callable[[str], Any], name: str) -> Any:
+        """Send, and send again if the error is of another request in the same batch."""
         for number in range(1, TRIES):
             try:
                 return ask(name)
             except ReadabilityError as error:
-                if not is_anothers(error):
+                if not is_neighbours_error(error):
                     raise
             time.sleep(number * PAUSE_S)
         return ask(name)
@@ -109,10 +109,10 @@ class Scorer(Connection):
             raise translate(error, url=self.url) from error
 
     def _infer(self, name: str, batch: Batch) -> Scores:
-        arguments = infer_arguments(self._library, batch, self._wish_for(name))
+        arguments = infer_arguments(self._library, batch, self._options_for(name))
         limit = {"client_timeout": self._timeout_s} if self._is_grpc else {}
         try:
             answer = self._client.infer(name, **arguments, **limit)
         except (InferenceServerException, OSError) as error:
             raise translate(error, batch.start, self.url) from error
-        return read_scores(answer, name, len(batch.excerpts), self._wish.details)
+        return read_scores(answer, name, len(batch.excerpts), self._options.details)

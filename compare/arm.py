@@ -38,7 +38,7 @@ def parse_arm(text: str) -> Arm:
 
 
 def two_arms(first: str, second: str) -> tuple[Arm, Arm]:
-    """Two arms; where both are the same text, as in an A/A test, their labels are told apart.
+    """Two arms; if both are the same text, as in an A/A test, their labels get (A) and (B).
 
     Raises:
         ValueError: see `parse_arm`.

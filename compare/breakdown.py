@@ -1,4 +1,4 @@
-"""Where the time goes: what Triton counted for each model between two looks at its statistics."""
+"""Where the time goes: Triton's statistics of each model, between two snapshots, over all clients."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -44,10 +44,10 @@ NOTHING = Spent(0, 0, 0.0, 0.0, 0.0, 0.0)
 
 
 async def snapshot(client: InferenceServerClient) -> Breakdown:
-    """What every model of the server has done since it was loaded, versions of a model taken together."""
-    told = await client.get_inference_statistics(as_json=True)
+    """What every model of the server has done since it was loaded, summed over the versions of a model."""
+    statistics = await client.get_inference_statistics(as_json=True)
     spent: dict[str, Spent] = {}
-    for model in told.get("model_stats", []):
+    for model in statistics.get("model_stats", []):
         spent[model["name"]] = spent.get(model["name"], NOTHING) + _read(model)
     return spent
 

@@ -1,4 +1,4 @@
-"""How an arm is asked: a request by its number in, its outputs by tensor name back."""
+"""Callers of an arm: the number of a request in, its outputs by tensor name back."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ REQUEST_TIMEOUT_S = 60.0
 SCORE = "SCORE"
 
 
-async def outputs_to_ask_for(arms: Sequence[Arm], client: InferenceServerClient) -> list[str] | None:
+async def outputs_to_request(arms: Sequence[Arm], client: InferenceServerClient) -> list[str] | None:
     """`SCORE` where every arm gives it, else what every arm gives; None, for all, if they share nothing.
 
-    Outputs that only one arm can give are not asked of it: they would cost it time.
+    Outputs that only one arm has are not requested: they would cost it time.
     """
     given = [await _outputs(arm, client) for arm in arms]
     shared = set.intersection(*given)
@@ -45,7 +45,7 @@ def make_caller(
     """A coroutine that sends the arm the workload's request of a number; tensors are written once, here.
 
     Args:
-        arm: who is asked.
+        arm: what to call.
         workload: the requests.
         client: a connection to the server.
         repository: where `hybrid` finds its stages.

@@ -26,9 +26,9 @@ SHOWN_OF_LATENCIES = 99.5
 def distribution(labels: tuple[str, str], measured: Measured) -> str:
     """A histogram of latencies for each arm, over the same bins, with a line at each median."""
     seconds = [latencies(blocks) * 1000 for blocks in measured.answered()]
-    together = np.concatenate(seconds)
-    top = float(np.percentile(together, SHOWN_OF_LATENCIES))
-    bins = np.histogram_bin_edges(together[together <= top], bins="fd")
+    pooled = np.concatenate(seconds)
+    top = float(np.percentile(pooled, SHOWN_OF_LATENCIES))
+    bins = np.histogram_bin_edges(pooled[pooled <= top], bins="fd")
     figure, axes = _figure()
     for label, each, colour in zip(labels, seconds, COLOURS, strict=True):
         axes.hist(

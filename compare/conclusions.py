@@ -1,4 +1,4 @@
-"""Plain sentences: what may be concluded from a comparison, and what may not."""
+"""The sentences of a comparison: what its figures show, and what weakens them."""
 
 from collections.abc import Iterator
 
@@ -13,20 +13,20 @@ must have sent them. Triton counts a request shortly after its answer, so a few 
 
 
 def conclusions(summary: Summary) -> list[str]:
-    """What was found, the most important first: wrong answers, then the figures of each load."""
-    return [*_answers(summary), *(told for load in summary.loads for told in _load(summary.labels, load))]
+    """What the comparison shows, the most important first: wrong answers, then the figures of each load."""
+    return [*_answers(summary), *(sentence for load in summary.loads for sentence in _load(summary.labels, load))]
 
 
 def cautions(summary: Summary) -> list[str]:
     """Why the figures may mean less than they seem to."""
-    told = [f"Incomplete: {summary.incomplete}."] if summary.incomplete else []
+    sentences = [f"Incomplete: {summary.incomplete}."] if summary.incomplete else []
     if not summary.loads:
-        told.append("Nothing was measured for long enough to say anything.")
+        sentences.append("Nothing was measured for long enough to say anything.")
     for load in summary.loads:
-        told += _about_load(load)
+        sentences += _about_load(load)
         for label, arm in zip(summary.labels, load.arms, strict=True):
-            told += [f"{load.load}, {label}: {each}" for each in _about_arm(load, arm)]
-    return told
+            sentences += [f"{load.load}, {label}: {each}" for each in _about_arm(load, arm)]
+    return sentences
 
 
 def found_different(summary: Summary) -> bool:
@@ -88,7 +88,7 @@ def _about_load(load: LoadSummary) -> Iterator[str]:
         yield f"{load.load}: latencies had not settled after {load.warm_up_seconds:.0f} s of warm-up."
     if 99 not in load.latency:
         fewest = min(arm.requests for arm in load.arms)
-        yield f"{load.load}: {fewest} requests of an arm are too few to tell its p99."
+        yield f"{load.load}: {fewest} requests of an arm are too few for its p99."
 
 
 def _about_arm(load: LoadSummary, arm: ArmUnderLoad) -> Iterator[str]:

@@ -25,9 +25,9 @@ BLOCKS = 25
 LONGEST_BLOCK_S = 1.0
 LEAST_ARRIVALS = 10
 AUTO_RATE = 0.5
-"""An open loop's rate, if none is asked for, as a share of what the slower arm reached in the closed loops."""
+"""An open loop's rate, unless one is given, as a share of what the slower arm reached in the closed loops."""
 
-STOPPED_BY_USER = "stopped by its user"
+STOPPED_BY_USER = "stopped by the user"
 STEADY_ROUNDS = 3
 STEADY_WITHIN = 0.1
 ROUND_S = 0.5
@@ -46,7 +46,7 @@ class Plan:
     Attributes:
         concurrencies: closed loops, in this order.
         rates: open loops, in requests a second; None for one at half of what the slower arm reached before.
-        seconds: of measuring, for each load and both arms together.
+        seconds: of measuring, for each load, over both arms.
         warm_up_seconds: the longest warm-up before each load.
         seed: of the order of the arms, of the requests and of the arrivals.
     """
@@ -127,7 +127,7 @@ class Experiment:
         self.outcome = Outcome(arms)
 
     async def run(self, plan: Plan) -> Outcome:
-        """Measure every load. Cancelled, or with the server lost, it gives what there is, marked incomplete.
+        """Measure every load. If cancelled, or if the server is lost, the outcome so far, marked incomplete.
 
         Raises:
             ReadabilityError: if an arm does not answer the first request.
@@ -165,7 +165,7 @@ class Experiment:
         self.outcome.measured.append(measured)
         started = time.monotonic()
         shown = 0
-        with self._progress(str(load), round(plan.seconds)) as advance:
+        with self._progress(str(load), round(plan.seconds)) as on_progress:
             while len(measured.blocks[0]) < FEWEST_BLOCKS or time.monotonic() - started < plan.seconds:
                 run = _block(load, block_seconds, slower, requests, rng.randrange(2**32))
                 pair: list[tuple[Block, Breakdown]] = [(Block([], 0, 0.0, 0.0), {})] * 2
@@ -175,7 +175,7 @@ class Experiment:
                     measured.blocks[arm].append(block)
                     measured.spent[arm].append(spent)
                 passed = min(round(plan.seconds), round(time.monotonic() - started))
-                advance(passed - shown)
+                on_progress(passed - shown)
                 shown = passed
 
     async def _warm_up(
@@ -183,7 +183,7 @@ class Experiment:
     ) -> tuple[Measured, float]:
         """Rounds of the same requests until the last three medians of each arm are close; the slower arm's throughput.
 
-        The first round, of few requests, tells how many are enough for the others.
+        The first round, of few requests, sets how many the others send.
         """
         started = time.monotonic()
         medians: tuple[list[float], list[float]] = ([], [])

@@ -54,7 +54,7 @@ def throughput(blocks: Sequence[Block]) -> float:
 
 
 def shown_percentiles(n_requests: int) -> list[int]:
-    """The percentiles that so many requests can tell anything about; the median always."""
+    """The percentiles that this many requests can estimate; the median always."""
     return [p for p in PERCENTILES if p == 50 or n_requests * (100 - p) / 100 >= REQUESTS_BEYOND]
 
 

@@ -40,7 +40,7 @@ def read_input_data(path: Path, inputs: Sequence[Mapping[str, Any]]) -> Workload
 def _request(entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> Inputs:
     missing = [tensor["name"] for tensor in inputs if tensor["name"] not in entry]
     if missing:
-        raise ValueError(f"a request lacks the input {', '.join(missing)}")
+        raise ValueError(f"a request has no input {', '.join(missing)}")
     return {tensor["name"]: _array(entry[tensor["name"]], tensor) for tensor in inputs}
 
 
@@ -49,7 +49,7 @@ def _array(given: Any, tensor: Mapping[str, Any]) -> NDArray[Any]:
     if isinstance(given, dict):
         shape = given.get("shape", shape)
         given = given["content"] if "content" in given else base64.b64decode(given["b64"], validate=True)
-    if shape.count(-1) > 1:  # the batch, and then dimensions that nobody gave
+    if shape.count(-1) > 1:  # the batch, and then dimensions without a value
         shape = [1, *shape[1:]]
     if isinstance(given, bytes):
         return np.frombuffer(given, triton_to_np_dtype(tensor["datatype"])).reshape(shape)

@@ -4,8 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from readability_triton.compare.placements import AtBatchSize
-
 DENSE_BF16_TFLOPS = {
     r"H200": 989,
     r"H100 (80GB HBM3|SXM)": 989,
@@ -17,6 +15,23 @@ DENSE_BF16_TFLOPS = {
     r"A10\b": 125,
 }
 """Peak of the tensor cores without sparsity, by the GPU's name, from NVIDIA's data sheets."""
+
+
+@dataclass(frozen=True)
+class AtBatchSize:
+    """One pipeline at one batch size.
+
+    Attributes:
+        batch: texts a request.
+        latency_ms: the median over requests, in milliseconds.
+        per_second: texts a second: the median over rounds.
+        rounds: how many there were.
+    """
+
+    batch: int
+    latency_ms: float
+    per_second: float
+    rounds: int
 
 
 @dataclass(frozen=True)

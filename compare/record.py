@@ -31,10 +31,10 @@ def as_json(outcome: Outcome, summary: Summary, workload: Workload, environment:
 
 
 def _summary(summary: Summary) -> dict[str, Any]:
-    told = asdict(summary) | {"same_answers": summary.agreement.same}
+    found = asdict(summary) | {"same_answers": summary.agreement.same}
     if math.isinf(summary.agreement.largest):  # JSON has no word for it
-        told["agreement"]["largest"] = "infinite"
-    return told
+        found["agreement"]["largest"] = "infinite"
+    return found
 
 
 def _block(block: Any) -> dict[str, Any]:

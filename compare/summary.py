@@ -58,7 +58,7 @@ class LoadSummary:
         arms: what each did.
         latency: by percentile, in seconds, those that there were requests enough for.
         throughput: answered requests a second.
-        sure_p50, sure_throughput: the same with intervals that all hold together, over all loads, with 95 %.
+        sure_p50, sure_throughput: the same with simultaneous 95 % intervals over all loads.
     """
 
     load: str
@@ -93,10 +93,10 @@ class Summary:
 
 def summarise(outcome: Outcome, tolerance: float) -> Summary:
     """Figures of every load that has enough blocks, and of the answers."""
-    told = [each for each in outcome.measured if len(each.answered()[0]) >= FEWEST_FOR_INTERVALS]
+    long_enough = [each for each in outcome.measured if len(each.answered()[0]) >= FEWEST_FOR_INTERVALS]
     # Two sentences a load are drawn from these, each wrong with at most its share of 5 %.
-    sure = 1 - 0.05 / max(1, 2 * len(told))
-    loads = [_summarise(each, outcome.arms, sure) for each in told]
+    sure = 1 - 0.05 / max(1, 2 * len(long_enough))
+    loads = [_summarise(each, outcome.arms, sure) for each in long_enough]
     one, other = outcome.arms
     return Summary((one.label, other.label), loads, agreement(*outcome.answers, tolerance), outcome.incomplete)
 

@@ -9,4 +9,4 @@ FAULTS = {
     for module in (stubs, queues, leaving, hostile, stages, loading, ending, shared_memory, fatal)
     for fault in module.FAULTS
 }
-"""By name. Those that share a server over the same repository stand together."""
+"""By name. Those that share a server over the same repository are adjacent."""

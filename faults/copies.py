@@ -42,7 +42,7 @@ def set_parameter(repository: Path, model: str, key: str, value: str) -> None:
 
 
 def rename_copy(repository: Path, model: str, name: str) -> None:
-    """Serve `model` of a copy under another name too, from a folder of its own."""
+    """Serve `model` of a copy under a second name, from its own folder."""
     copy_repository(repository / model, repository / name)
     config = repository / name / "config.pbtxt"
     text = config.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Honest clients: a steady load from a thread of its own, every answer judged."""
+"""Honest clients: a steady load from a separate thread, every answer judged."""
 
 import asyncio
 import random

@@ -33,7 +33,7 @@ def after(setting: Setting, fault: str, load: Load, server: TritonServer, at: fl
         broken = [f"the server died: exit code {server.process.returncode}"]
     elif recovery_s is None:
         broken = [f"not in order {time.monotonic() - at:.0f} s after the fault"]
-    return account(fault, load.samples, recovery_s, broken, list(setting.told))
+    return account(fault, load.samples, recovery_s, broken, list(setting.supervisor_lines))
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float) -> bool:

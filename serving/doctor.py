@@ -1,4 +1,4 @@
-"""What this machine has for serving, and what to do about what it lacks."""
+"""What this machine has for serving, and how to get what is missing."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from readability_triton.serving.artefacts import missing_artefacts
 from readability_triton.serving.environment import server_environment
 from readability_triton.serving.errors import TritonNotFoundError
-from readability_triton.serving.gpu import find_gpus, lacking
+from readability_triton.serving.gpu import find_gpus, missing_requirements
 from readability_triton.serving.placement import Placement
 from readability_triton.serving.ports import free_ports
 from readability_triton.serving.runtime import Runtime, find_runtime
@@ -86,7 +86,7 @@ def _gpu(repository: Path) -> Finding:
     names = [gpu.name for gpu in find_gpus()]
     if not names:
         return Finding("GPU", "none: all models run on the CPU")
-    missing = lacking(repository)
+    missing = missing_requirements(repository)
     return Finding("GPU", ", ".join(names), f"all models run on the CPU: {'; '.join(missing)}" if missing else None)
 
 

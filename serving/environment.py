@@ -26,7 +26,7 @@ def server_environment(runtime: Runtime, placement: Placement, repository: Path)
     """The server's environment, which its stubs inherit.
 
     Raises:
-        PlacementError: if the placement is not to be had here.
+        PlacementError: if this machine cannot run the placement.
 
     The stub's interpreter ignores PYTHONPATH on Python 3.11: it finds packages by the `python3` that comes first on
     PATH, and ours by the working directory. PYTHONPATH is for interpreters that do read it.

@@ -10,7 +10,7 @@ class TritonNotFoundError(ServingError):
 
 
 class NotBuiltError(ServingError):
-    """The model repository lacks an artefact."""
+    """An artefact is missing from the model repository."""
 
 
 class ModelLoadError(ServingError):
@@ -18,12 +18,12 @@ class ModelLoadError(ServingError):
 
 
 class ServerDiedError(ServingError):
-    """The server ended without being asked to."""
+    """The server ended by itself."""
 
 
 class PlacementError(ServingError):
-    """The placement asked for is not to be had on this machine."""
+    """This machine cannot run the requested placement."""
 
 
 class PortTakenError(ServingError):
-    """A port asked for is in use."""
+    """A requested port is in use."""

@@ -15,7 +15,7 @@ COPIED = (".py", ".pbtxt")
 
 
 def default_repository() -> Path:
-    """The model repository that commands serve and build unless told otherwise.
+    """The model repository that commands serve and build by default.
 
     Artefacts are built into it, so it is a folder of the user's: the checkout's own, or, where the package is installed
     or read-only, a copy below `$XDG_CACHE_HOME` (`~/.cache`), one for each state of the packaged files.

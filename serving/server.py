@@ -123,8 +123,8 @@ class TritonServer:
         """Address of the Prometheus metrics."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
-    def wait_until_ready(self, show: Callable[[list[str]], None]) -> None:
-        """Wait for every model; `show` is told now and then which are loaded.
+    def wait_until_ready(self, on_progress: Callable[[list[str]], None]) -> None:
+        """Wait for every model; `on_progress` is called with the models loaded so far.
 
         Raises:
             ModelLoadError: if the server gives up, with the reasons from its log.
@@ -133,7 +133,7 @@ class TritonServer:
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._is_ready():
             lines = self.read_log()
-            show(log.loaded_models(lines))
+            on_progress(log.loaded_models(lines))
             if self.process.poll() is not None:
                 reasons = log.failures(self.read_log()) or self.read_log()[-5:]
                 raise ModelLoadError("\n".join(["Triton did not start:", *(f"  {reason}" for reason in reasons)]))
@@ -160,7 +160,7 @@ class TritonServer:
         """Wait for the server to end.
 
         Raises:
-            ServerDiedError: when it does, since nobody asked it to.
+            ServerDiedError: when it does.
         """
         code = self.process.wait()
         raise ServerDiedError(f"Triton ended by itself with exit code {code}; its log is {self.log_file}")
@@ -213,14 +213,16 @@ class TritonServer:
 
 @contextmanager
 def running(
-    options: Options, show: Callable[[list[str]], None] = lambda _: None, tell: Callable[[str], None] = lambda _: None
+    options: Options,
+    on_progress: Callable[[list[str]], None] = lambda _: None,
+    on_reload: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TritonServer]:
     """Start a server, wait until it is ready, load models again whose process dies, and stop it at the end.
 
     Args:
         options: how to serve.
-        show: told now and then, while the server starts, which models are loaded.
-        tell: told later, from another thread, a line about each model that was loaded again or did not load.
+        on_progress: called with the models loaded so far, while the server starts.
+        on_reload: called from another thread with a line about each model that is loaded again or fails to.
 
     Raises:
         NotBuiltError: if an artefact is missing from the repository.
@@ -231,8 +233,8 @@ def running(
     with tempfile.TemporaryDirectory(prefix="readability-") as folder:
         server = TritonServer(runtime, options, Path(folder))
         try:
-            server.wait_until_ready(show)
-            with Supervisor(server.process.pid, server.control, tell):
+            server.wait_until_ready(on_progress)
+            with Supervisor(server.process.pid, server.control, on_reload):
                 yield server
         finally:
             server.stop()

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "bls": {"ensemble", "stages"},
     "client": {"stages"},
     "compare": {"client"},
-    "bench": {"client", "compare", "stages"},
+    "bench": {"client", "stages", "training"},
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),
     "model_repository": {"bls", "stages"},

@@ -1,4 +1,4 @@
-"""Single requests that Triton 24.10 is known to die of, each sent to a server of its own.
+"""Single requests that Triton 24.10 is known to die of, each sent to its own server.
 
 None reaches our code, which could refuse it. That a server dies of one is noted, and is no failure here; that honest
 clients get anything but right answers and clear errors meanwhile is one.
@@ -117,4 +117,4 @@ def _signal_name(number: int) -> str:
     return signal.Signals(number).name if number > 0 else f"exit code {-number}"
 
 
-FAULTS = (Fault(NAME, "requests that Triton 24.10 is known to die of, each to a server of its own", _run),)
+FAULTS = (Fault(NAME, "requests that Triton 24.10 is known to die of, each to its own server", _run),)

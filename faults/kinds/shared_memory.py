@@ -1,6 +1,6 @@
 """Shared memory that runs out: Triton exchanges tensors with its stubs in /dev/shm.
 
-Where the kernel lets us, the server gets a small /dev/shm of its own, so that nothing else on the machine can feel it.
+Where the kernel lets us, the server gets its own small /dev/shm, so that nothing else on the machine is affected.
 Otherwise the machine's own is filled for a moment, unless it is too large for that.
 """
 
@@ -28,7 +28,7 @@ LARGEST_FILLED_MIB = 8 * 1024
 FULL_S = 4.0
 N_LARGE = 12
 LARGE_ROWS = 256
-"""Their ids and mask alone take 2 MiB."""
+"""Ids and mask take 2 MiB."""
 
 
 def _fill_up(setting: Setting) -> Result:

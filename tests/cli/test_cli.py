@@ -44,7 +44,7 @@ def test_bad_usage_is_exit_code_2_with_nothing_on_standard_output(arguments):
     assert "Usage: " in result.stderr
 
 
-def test_the_version_is_told():
+def test_the_version_is_reported():
     result = run("--version")
     assert result.exit_code == 0
     assert "0.1.0" in result.stdout

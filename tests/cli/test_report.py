@@ -43,9 +43,9 @@ def near(value: float | None, digits: int):
 
 
 @given(st.lists(documents(), max_size=3))
-def test_json_tells_everything_about_each_document(given_documents):
-    told = json.loads(as_json(given_documents))["documents"]
-    for each, truth in zip(told, given_documents, strict=True):
+def test_json_shows_everything_about_each_document(given_documents):
+    record = json.loads(as_json(given_documents))["documents"]
+    for each, truth in zip(record, given_documents, strict=True):
         assert each["name"] == truth.name
         assert each["score"] == near(truth.score, 4)
         assert each["percentile"] == near(truth.percentile, 1)
@@ -111,8 +111,8 @@ def test_the_table_shows_a_name_as_it_is(name):
 def test_a_degraded_document_is_marked_everywhere():
     passage = ScoredPassage(Passage(0, 9, "words and", 100), -1.0, 50.0, "cuml", True)
     document = ScoredDocument("essay.txt", -1.0, 50.0, [passage], ["bls_pipeline"])
-    (told,) = json.loads(as_json([document]))["documents"][0]["passages"]
-    assert (told["route"], told["degraded"]) == ("cuml", True)
+    (record,) = json.loads(as_json([document]))["documents"][0]["passages"]
+    assert (record["route"], record["degraded"]) == ("cuml", True)
     (row,) = csv.DictReader(io.StringIO(as_csv([document])))
     assert (row["route"], row["degraded"]) == ("cuml", "true")
     assert "degraded" in shown(document)

@@ -67,7 +67,7 @@ def test_graph_draws_the_projects_ensemble_with_every_model_and_finds_no_problem
         assert name in result.stdout
 
 
-def test_graph_draws_what_has_problems_and_tells_them_on_standard_error(repository):
+def test_graph_draws_what_has_problems_and_shows_them_on_standard_error(repository):
     config = repository / "ensemble_all" / "config.pbtxt"
     config.write_text(config.read_text().replace('value: "cuml_score"', 'value: "cuml_scores"', 1))
     result = run("graph", "--model-repository", repository)
@@ -104,12 +104,14 @@ def test_doctor_marks_what_is_missing_and_says_what_to_do(repository):
     assert result.stderr == ""
 
 
-def tell(repository: Path, **parameters: str) -> None:
+def set_encoder(repository: Path, **parameters: str) -> None:
     set_parameters(repository / "bert-large" / "config.pbtxt", parameters)
 
 
 def test_doctor_says_which_encoder_is_in_the_slot(repository):
-    tell(repository, encoder="some/encoder", encoder_layers="3,4,5", encoder_sha256="53aa51172d142c89d9012cce15ae4d6c")
+    sha256 = "53aa51172d142c89d9012cce15ae4d6c"
+    sha256 = "53aa51172d142c89d9012cce15ae4d6c"
+    set_encoder(repository, encoder="some/encoder", encoder_layers="3,4,5", encoder_sha256=sha256)
     assert slot(repository).found == "holds some/encoder, layers 3,4,5, sha256 53aa51172d14…"
     assert slot(repository).advice is None
 
@@ -118,11 +120,11 @@ def test_doctor_says_which_encoder_is_in_the_slot(repository):
 def test_doctor_says_what_the_encoder_in_the_slot_computes_in(repository, precision):
     module = torch.jit.script(torch.nn.Identity())
     torch.jit.save(module, repository / "bert-large" / "1" / "model.pt", _extra_files={"precision": precision})
-    tell(repository, encoder="some/encoder", encoder_layers="3", encoder_sha256="0" * 64)
+    set_encoder(repository, encoder="some/encoder", encoder_layers="3", encoder_sha256="0" * 64)
     assert slot(repository).found == f"holds some/encoder, layers 3, {precision}, sha256 {'0' * 12}…"
 
 
-def test_doctor_does_not_stumble_over_a_model_that_tells_no_precision(repository):
+def test_doctor_does_not_stumble_over_a_model_without_a_precision(repository):
     model = repository / "bert-large" / "1" / "model.pt"
     with zipfile.ZipFile(model, "w") as archive:
         archive.writestr("model/data.pkl", b"")

@@ -74,7 +74,7 @@ def test_a_weight_that_is_no_share_is_bad_usage(weight):
     assert result.stdout == ""
 
 
-def test_the_pipeline_that_stood_in_is_told(wire):
+def test_the_pipeline_that_stood_in_is_reported(wire):
     wire.down = {"bls_pipeline"}
     result = score("--url", wire.url, "--format", "json", stdin=b"Yes.")
     assert json.loads(result.stdout)["documents"][0]["answered_by"] == ["ensemble_all"]
@@ -127,7 +127,7 @@ def test_a_text_that_the_server_refuses_is_exit_code_2(wire):
     assert_failed(score("--url", wire.url, stdin=b"This is forbidden."), 2, "row 0: text is forbidden")
 
 
-def test_an_address_that_is_none_is_told():
+def test_an_address_that_is_none_is_reported():
     result = score("--url", "https://host", stdin=b"Yes.")
     assert result.exit_code != 0
     assert result.stdout == ""

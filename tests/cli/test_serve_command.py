@@ -28,7 +28,7 @@ ANY_PORTS = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start the command over somebody's own, empty repository, in a process of its own."""
+    """Start the command over an empty repository, in a process of its own."""
     started = []
     (tmp_path / "repository").mkdir()
 
@@ -145,7 +145,7 @@ def test_what_is_not_built_is_exit_code_4(tmp_path):
 
 def test_a_gpu_that_is_not_there_is_exit_code_7(fake_tritonserver, tmp_path, monkeypatch):
     fake_tritonserver(READY)
-    monkeypatch.setattr("readability_triton.serving.placement.lacking", lambda repository: ["no GPU"])
+    monkeypatch.setattr("readability_triton.serving.placement.missing_requirements", lambda repository: ["no GPU"])
     result = run(*ANY_PORTS, "--model-repository", tmp_path, "--placement", "gpu")
     assert result.exit_code == 7
     assert "--placement cpu runs the same models" in result.stderr

@@ -43,11 +43,11 @@ def assert_failed(result: Result, message: str) -> None:
     """Nothing on standard output, and on standard error one line after those of progress."""
     assert result.exit_code == 1
     assert result.stdout == ""
-    progress, found, told = result.stderr.rpartition("readability: ")
+    progress, found, output = result.stderr.rpartition("readability: ")
     assert found
     assert "readability: " not in progress
-    assert len(told.splitlines()) == 1
-    assert message in told
+    assert len(output.splitlines()) == 1
+    assert message in output
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +162,8 @@ def log(run: Path) -> list[str]:
 
 
 def test_the_help_of_training_shows_examples_of_it():
-    told = run("train", "--help").stdout
-    examples = told.partition("Examples:")[2].strip().splitlines()
+    output = run("train", "--help").stdout
+    examples = output.partition("Examples:")[2].strip().splitlines()
     assert len(examples) >= 4
     for option in ("--teacher", "--encoder", "--device", "--epochs 0"):
         assert any(option in example for example in examples)
@@ -200,10 +200,10 @@ def test_stopped_by_the_keyboard_the_same_command_goes_on_and_gives_the_same(fol
     left = iter(range(2))
     run_epoch = FineTuning.run_epoch
 
-    def stopped(tuning: FineTuning, advance):
+    def stopped(tuning: FineTuning, on_progress):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return run_epoch(tuning, advance)
+        return run_epoch(tuning, on_progress)
 
     where = ("--run", tmp_path / "run", "--bundle", tmp_path / "bundle")
     with pytest.MonkeyPatch.context() as patch:
@@ -313,7 +313,7 @@ def test_building_in_a_precision_says_which(folder, empty_repository, encoder, t
     assert f"{encoder} ({chosen}) in the slot bert-large" in result.stderr.replace("\n", " ").replace("  ", " ")
 
 
-def test_rows_trained_on_are_evaluated_out_of_fold_unless_told_otherwise(folder, repository, seen):
+def test_rows_trained_on_are_evaluated_out_of_fold_by_default(folder, repository, seen):
     by_itself, asked, as_built = (
         evaluated(folder, repository, seen, *split) for split in ((), ("--split", "url"), ("--split", "none"))
     )
@@ -324,9 +324,9 @@ def test_rows_trained_on_are_evaluated_out_of_fold_unless_told_otherwise(folder,
 
 
 def test_out_of_fold_figures_are_those_of_the_model_card(folder, repository, seen, training):
-    told = json.loads(evaluated(folder, repository, seen).stdout)
+    output = json.loads(evaluated(folder, repository, seen).stdout)
     for name in ("encoder", "forest", "blend"):
-        cells = (f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for f in map(told[name].get, METRICS))
+        cells = (f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for f in map(output[name].get, METRICS))
         assert f"| {name} | {' | '.join(cells)} |" in training.stdout
 
 
@@ -337,16 +337,16 @@ def test_out_of_fold_figures_need_neither_the_encoder_nor_a_repository_that_is_b
 
 
 def test_a_part_of_the_rows_trained_on_is_evaluated_out_of_fold_too(folder, repository, seen, tmp_path):
-    told = json.loads(evaluated(folder, repository, mixed(tmp_path / "part.csv", (seen, slice(10, 30)))).stdout)
-    assert "20 rows, 10 sources; 5-fold by url" in told["how"]
+    output = json.loads(evaluated(folder, repository, mixed(tmp_path / "part.csv", (seen, slice(10, 30)))).stdout)
+    assert "20 rows, 10 sources; 5-fold by url" in output["how"]
 
 
 def test_other_rows_are_scored_by_the_models_as_built(folder, repository, unseen):
     result = evaluated(folder, repository, unseen)
-    told = json.loads(result.stdout)
-    assert "as built" in told["how"]
+    output = json.loads(result.stdout)
+    assert "as built" in output["how"]
     assert "trained on" not in result.stderr
-    assert {"encoder", "forest", "blend"} <= set(told)
+    assert {"encoder", "forest", "blend"} <= set(output)
 
 
 def test_rows_of_both_kinds_are_scored_as_built_with_a_word_of_warning(folder, repository, seen, unseen, tmp_path):
@@ -380,8 +380,8 @@ def test_rows_to_be_scored_as_built_need_a_repository_that_is_built(folder, empt
 
 
 def test_the_blend_is_measured_at_the_weight_asked_for(folder, repository, unseen):
-    told = json.loads(evaluated(folder, repository, unseen, "--bert-weight", "0").stdout)
-    assert told["blend"]["rmse"] == pytest.approx(told["forest"]["rmse"])
+    output = json.loads(evaluated(folder, repository, unseen, "--bert-weight", "0").stdout)
+    assert output["blend"]["rmse"] == pytest.approx(output["forest"]["rmse"])
 
 
 def test_the_table_shows_the_figures_of_every_scorer(folder, repository, unseen):

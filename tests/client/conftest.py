@@ -18,9 +18,9 @@ class FakeClient:
     Attributes:
         refuse: given a model and its texts, the error to raise, or None to answer.
         infers: model, texts, weights and limits of each inference, in order.
-        wishes: model, outputs and parameters of each, in order.
+        requested: model, outputs and parameters of each, in order.
         tells_details: models that have more to say than scores.
-        described: models whose configuration was asked for, in order.
+        described: models whose configuration was requested, in order.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -30,7 +30,7 @@ class FakeClient:
         self.refuse: Callable[[str, list[bytes]], Exception | None] = lambda model, texts: None
         self.refuse_to_describe: Callable[[str], Exception | None] = lambda model: None
         self.infers: list[tuple[str, list[bytes], list[float], dict[str, Any]]] = []
-        self.wishes: list[tuple[str, list[str], dict[str, Any] | None]] = []
+        self.requested: list[tuple[str, list[str], dict[str, Any] | None]] = []
         self.tells_details = {"bls_pipeline"}
         self.described: list[str] = []
         self.closed = False
@@ -53,7 +53,7 @@ class FakeClient:
     ) -> "FakeAnswer":
         names = [output.name() for output in outputs]
         assert model in self.tells_details or names == ["SCORE"]
-        self.wishes.append((model, names, parameters))
+        self.requested.append((model, names, parameters))
         raw = {each.name(): each._raw_content if self.scheme == "grpc" else each._raw_data for each in inputs}
         texts = deserialize_bytes_tensor(raw["excerpt"]).tolist()
         weights = np.frombuffer(raw["BERT_WEIGHT"], dtype=np.float32)

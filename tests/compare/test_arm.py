@@ -19,14 +19,15 @@ def test_an_arm_is_a_model_with_parameters(text, model, parameters):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("", "names no model"), ("?a=1", "names no model"), ("m?a", "a"), ("hybrid?a=1", "no request")]
+    ("text", "message"),
+    [("", "names no model"), ("?a=1", "names no model"), ("m?a", "a"), ("hybrid?a=1", "no request")],
 )
-def test_what_is_no_arm_is_refused(text, told):
-    with pytest.raises(ValueError, match=told):
+def test_what_is_no_arm_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
         parse_arm(text)
 
 
-def test_the_arms_of_an_a_a_test_are_told_apart():
+def test_the_arms_of_an_a_a_test_have_different_labels():
     one, other = two_arms("m?a=1", "m?a=1")
     assert one.label != other.label
     assert (one.model, one.parameters) == (other.model, other.parameters)

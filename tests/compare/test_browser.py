@@ -18,9 +18,9 @@ PHONE, DESK = 390, 1200
 WINDOW = 1280, 3000
 MEASURE = """<script>
 const boxes = selector => [...document.querySelectorAll(selector)].map(each => each.getBoundingClientRect());
-const told = {
+const shown = {
   width: document.documentElement.clientWidth,
-  page: document.documentElement.scrollWidth,
+  sheet: document.documentElement.scrollWidth,
   charts: boxes("figure svg").map(box => [box.left, box.right, box.height]),
   letters: boxes("figure svg text").map(box => box.height),
   backgrounds: [...document.querySelectorAll("figure svg")].map(
@@ -28,7 +28,7 @@ const told = {
   clipped: [...document.querySelectorAll("[clip-path]")].every(
     each => document.querySelector(each.getAttribute("clip-path").slice(4, -1))),
 };
-parent.document.title = "measured " + JSON.stringify(told);
+parent.document.title = "measured " + JSON.stringify(shown);
 </script>"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: Debian's package is chromium")
@@ -72,16 +72,16 @@ def test_charts_are_there_and_nothing_is_wider_than_the_screen(report, width):
     page.write_text(f'<!doctype html><iframe style="width: {width}px; height: 12000px; border: 0" srcdoc="{framed}">')
     found = browse(page, "--dump-dom")
     assert "CONSOLE" not in found.stderr
-    told = json.loads(re.search(r"<title>measured (.*?)</title>", found.stdout)[1].replace("&quot;", '"'))
-    assert told["page"] <= told["width"] == width
-    assert len(told["charts"]) == 10
-    for left, right, height in told["charts"]:
-        assert 0 <= left < right <= told["width"]
+    shown = json.loads(re.search(r"<title>measured (.*?)</title>", found.stdout)[1].replace("&quot;", '"'))
+    assert shown["sheet"] <= shown["width"] == width
+    assert len(shown["charts"]) == 10
+    for left, right, height in shown["charts"]:
+        assert 0 <= left < right <= shown["width"]
         assert height > 100
-    assert set(told["backgrounds"]) == {"rgb(255, 255, 255)"}
-    assert told["clipped"]
+    assert set(shown["backgrounds"]) == {"rgb(255, 255, 255)"}
+    assert shown["clipped"]
     # CSS pixels: letters of eight or less cannot be read on a phone.
-    assert min(told["letters"]) > 8
+    assert min(shown["letters"]) > 8
 
 
 def test_a_screenshot_is_not_blank(report):
@@ -90,4 +90,4 @@ def test_a_screenshot_is_not_blank(report):
     assert "CONSOLE" not in found.stderr
     data = picture.read_bytes()
     assert struct.unpack(">II", data[16:24]) == WINDOW
-    assert len(data) > 50_000  # white alone is a few thousand bytes
+    assert len(data) > 50_000  # an empty page is a few thousand bytes

@@ -59,7 +59,7 @@ def test_a_difference_that_is_there_is_found(few_resamples):
     assert compare_throughput(first, second).ratio.excludes(1)
 
 
-def test_figures_are_those_of_all_requests_together():
+def test_figures_are_those_of_all_requests():
     first = [block(np.array([1.0, 2.0, 3.0])), block(np.array([4.0, 5.0]))]
     second = [block(np.array([2.0, 4.0, 6.0])), block(np.array([8.0, 10.0]))]
     (p50,) = compare_latency(first, second, [50])

@@ -4,7 +4,7 @@ import platform
 from readability_triton.compare.machine import describe_machine
 
 
-def test_the_machine_is_told_by_processor_cores_and_python():
+def test_the_machine_is_described_by_processor_cores_and_python():
     processor, cores, python = describe_machine().rsplit(", ", 2)
     assert processor
     assert cores == f"{len(os.sched_getaffinity(0))} cores"

@@ -25,15 +25,15 @@ WORKLOAD = Workload([{"X": np.zeros(1)}], [218], "a test")
 
 def test_a_slower_arm_is_said_to_be_slower_by_how_much(make_outcome):
     summary = summarise(make_outcome(), 1e-5)
-    told = conclusions(summary)
-    assert told[0].startswith("Both give the same answers to 1 requests")
+    sentences = conclusions(summary)
+    assert sentences[0].startswith("Both give the same answers to 1 requests")
     match = re.search(
-        r"concurrency 1: other is slower than one, by ([\d.]+) ms at p50 \(([\d.]+) to ([\d.]+)\)", told[1]
+        r"concurrency 1: other is slower than one, by ([\d.]+) ms at p50 \(([\d.]+) to ([\d.]+)\)", sentences[1]
     )
     by, low, high = map(float, match.groups())
     assert low < by < high
     assert low < 5.0 < high
-    assert "times as many requests a second" in told[2]
+    assert "times as many requests a second" in sentences[2]
     assert found_different(summary)
 
 
@@ -44,10 +44,10 @@ def test_a_faster_arm_is_said_to_be_faster(make_outcome):
 
 def test_where_nothing_is_seen_it_says_how_large_what_was_not_seen_may_be(make_outcome):
     summary = summarise(make_outcome(means=(0.02, 0.02)), 1e-5)
-    told = conclusions(summary)
+    sentences = conclusions(summary)
     assert not found_different(summary)
-    assert all("no difference" in each and "could be seen" in each for each in told[1:])
-    assert re.search(r"larger than 0\.\d\d ms at p50", told[1])
+    assert all("no difference" in each and "could be seen" in each for each in sentences[1:])
+    assert re.search(r"larger than 0\.\d\d ms at p50", sentences[1])
 
 
 def test_an_arm_that_is_fast_and_wrong_is_said_to_be_wrong_first(make_outcome):
@@ -60,22 +60,22 @@ def test_an_arm_that_is_fast_and_wrong_is_said_to_be_wrong_first(make_outcome):
 
 def test_what_weakens_the_figures_is_said(make_outcome):
     outcome = make_outcome(n_blocks=10, n_requests=10)
-    outcome.incomplete = "stopped by its user"
+    outcome.incomplete = "stopped by the user"
     outcome.measured[0].steady = False
     samples = [Sample(0, 0.0, 0.0, 0.02), Sample(0, 0.0, 0.0, 0.02, "Busy: no"), *[Sample(0, 0.0, 0.01, 0.03)] * 3]
     for each in outcome.measured:
         each.blocks[1][0] = Block(samples, 7, 0.05, 10.0)
-    told = "\n".join(cautions(summarise(outcome, 1e-5)))
+    sentences = "\n".join(cautions(summarise(outcome, 1e-5)))
     for part in (
-        "Incomplete: stopped by its user",
+        "Incomplete: stopped by the user",
         "concurrency 1: latencies had not settled after 3 s",
-        "too few to tell its p99",
+        "too few for its p99",
         "1 of 95 requests failed: Busy: no",
         "7 requests came due while too many were in flight",
         "the client sent 1 % of requests more than",
         "the client itself used",
     ):
-        assert part in told
+        assert part in sentences
 
 
 def test_requests_of_another_client_in_the_servers_statistics_are_named(make_outcome):
@@ -83,11 +83,11 @@ def test_requests_of_another_client_in_the_servers_statistics_are_named(make_out
     assert "other clients" not in "\n".join(cautions(summarise(outcome, 1e-5)))
     for spent in outcome.measured[1].spent[0]:
         spent["one"] = Spent(41, 41, 0.1, 0.2, 0.3, 0.4)
-    (told,) = [each for each in cautions(summarise(outcome, 1e-5)) if "other clients" in each]
-    assert told.startswith("closed loop, concurrency 8, one: the server counted 492 requests where 240 were sent")
+    (sentences,) = [each for each in cautions(summarise(outcome, 1e-5)) if "other clients" in each]
+    assert sentences.startswith("closed loop, concurrency 8, one: the server counted 492 requests where 240 were sent")
 
 
-def test_a_block_without_an_answer_is_left_out_of_figures_but_its_errors_are_told(make_outcome):
+def test_a_block_without_an_answer_is_left_out_of_figures_but_its_errors_are_reported(make_outcome):
     outcome = make_outcome()
     failed = Block([Sample(0, 0.0, 0.0, 0.02, "Busy: no")] * 5, 0, 0.1, 0.0)
     for each in outcome.measured:
@@ -98,7 +98,7 @@ def test_a_block_without_an_answer_is_left_out_of_figures_but_its_errors_are_tol
     assert as_html(outcome, summary, [], ENVIRONMENT)
 
 
-def test_too_few_blocks_are_not_told(make_outcome):
+def test_too_few_blocks_are_left_out(make_outcome):
     summary = summarise(make_outcome(n_blocks=2), 1e-5)
     assert not summary.loads
     assert "Nothing was measured for long enough" in cautions(summary)[0]

@@ -90,19 +90,19 @@ def test_input_data_is_read_as_perf_analyzer_reads_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("[]", "not input data"),
         ("{", "not input data"),
         ('{"data": []}', "no request"),
-        ('{"data": [{"TEXT": ["a"]}]}', "lacks the input X"),
+        ('{"data": [{"TEXT": ["a"]}]}', "has no input X"),
         ('{"data": [{"TEXT": ["a"], "X": [1, 2]}]}', "reshape"),
         ('{"data": [{"TEXT": ["a"], "X": ["b", 1, 2]}]}', "could not convert"),
     ],
 )
-def test_input_data_that_does_not_fit_is_refused_with_the_file_named(tmp_path, content, told):
+def test_input_data_that_does_not_fit_is_refused_with_the_file_named(tmp_path, content, message):
     file = tmp_path / "data.json"
     file.write_text(content)
-    with pytest.raises(ValueError, match=told) as failure:
+    with pytest.raises(ValueError, match=message) as failure:
         read_input_data(file, INPUTS)
     assert "data.json" in str(failure.value)

@@ -20,7 +20,7 @@ def test_all_outputs_need_all_steps() -> None:
     assert prune(FORK, ["z", "y"]) == FORK
 
 
-def test_a_branch_that_nobody_wants_goes_from_its_end_up_to_the_fork() -> None:
+def test_an_unwanted_branch_goes_from_its_end_up_to_the_fork() -> None:
     assert names(prune(FORK, ["y"])) == ["a", "b"]
     assert names(prune(FORK, ["z"])) == ["a", "c", "d"]
 

@@ -1,4 +1,4 @@
-"""Every fault can be asked for by name."""
+"""Every fault can be chosen by name."""
 
 import random
 

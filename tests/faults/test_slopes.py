@@ -1,4 +1,4 @@
-"""Growth is told from noise."""
+"""Growth is distinguished from noise."""
 
 import numpy as np
 import pytest

@@ -32,7 +32,7 @@ def test_what_was_wrong_or_not_as_promised_makes_a_run_fail() -> None:
     assert Result("a", Counter({Kind.UNANSWERED: 1})).failed
 
 
-def test_remarks_tell_the_rest() -> None:
+def test_remarks_hold_the_rest() -> None:
     lines = remarks([GOOD, BAD, SKIPPED])
     assert "kill-cuml: 2 Busy" in lines
     assert "hang: NOT AS PROMISED: too late" in lines

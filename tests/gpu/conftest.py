@@ -1,4 +1,4 @@
-"""What tests on a GPU share. Where there is none, or a package is lacking, they are skipped with what is lacking."""
+"""What tests on a GPU share. They are skipped, with the reason, where a requirement is missing."""
 
 import csv
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from readability_triton.cli.samples import sample_passages
-from readability_triton.serving.gpu import lacking
+from readability_triton.serving.gpu import missing_requirements
 from readability_triton.serving.placement import Placement
 from readability_triton.serving.repository import default_repository
 from readability_triton.serving.server import Options, TritonServer, running
@@ -22,7 +22,7 @@ CLEAR = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = lacking(default_repository())
+    missing = missing_requirements(default_repository())
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gpu)

@@ -27,7 +27,7 @@ bad_weight = pytest.mark.parametrize("weight", BAD_WEIGHTS.values(), ids=BAD_WEI
 
 
 @bad_text
-def test_a_bad_text_alone_is_named(scorer: Scorer, text: bytes, reason: str) -> None:
+def test_only_the_bad_text_is_named(scorer: Scorer, text: bytes, reason: str) -> None:
     with pytest.raises(InvalidRequestError, match=reason) as caught:
         scorer.score([text], 0.5)
     assert caught.value.row == 0

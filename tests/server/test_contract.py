@@ -72,7 +72,7 @@ def test_the_slots_name_their_native_backends(server: TritonServer) -> None:
     assert config(server, "ensemble_all")["platform"] == "ensemble"
 
 
-def test_the_slot_tells_which_encoder_it_holds(server: TritonServer) -> None:
+def test_the_configuration_names_which_encoder_it_holds(server: TritonServer) -> None:
     parameters = config(server, "bert-large")["parameters"]
     assert "MiniLM" in parameters["encoder"]["string_value"]
     assert len(parameters["encoder_sha256"]["string_value"]) == 64

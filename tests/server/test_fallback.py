@@ -1,4 +1,4 @@
-"""Where the first pipeline is missing, the second answers, once, and the client is told."""
+"""If the first pipeline is missing, the second answers, once, and the scores name it."""
 
 import shutil
 from pathlib import Path

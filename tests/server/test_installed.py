@@ -143,7 +143,7 @@ def test_the_client_is_a_small_download(wheel: Path, client_packages: Packages) 
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
-def test_the_client_scores_with_its_own_packages_alone(
+def test_the_client_scores_with_its_own_packages_only(
     client_only: Path, run: Run, server: TritonServer, scheme: str
 ) -> None:
     url = server.grpc_url if scheme == "grpc" else server.http_url

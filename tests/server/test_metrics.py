@@ -1,4 +1,4 @@
-"""What bls_pipeline tells Prometheus: the counters before and after requests whose course is known."""
+"""The Prometheus counters of bls_pipeline, before and after requests whose course is known."""
 
 import re
 import time
@@ -105,7 +105,7 @@ def test_time_is_counted_for_every_stage_that_was_called(added) -> None:
 
 def test_every_family_says_what_it_counts(server: TritonServer, added) -> None:
     with urllib.request.urlopen(server.metrics_url) as response:
-        told = response.read().decode()
+        text = response.read().decode()
     for family in {re.split(r"\{", name)[0] for name in added}:
-        assert f"# TYPE {family} counter" in told
-        assert re.search(rf"# HELP {family} \w+", told)
+        assert f"# TYPE {family} counter" in text
+        assert re.search(rf"# HELP {family} \w+", text)

@@ -1,4 +1,4 @@
-"""What each policy promises, asked of a real server over both protocols, and held against the stages in process."""
+"""What each policy promises, on a real server over both protocols, compared with the stages in process."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

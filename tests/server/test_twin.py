@@ -235,7 +235,7 @@ def test_a_little_ensemble_and_its_twin_give_the_same(infer, name: str, factor: 
 @little
 @pytest.mark.parametrize("outputs", [["scaled"], ["shouted"], ["length_shouted", "scaled"]], ids=str)
 def test_a_twin_gives_the_outputs_that_are_asked_for(infer, name: str, outputs: list[str]) -> None:
-    # The ensemble is asked for all: asked for `scaled` alone, the scheduler of Triton 24.10 leaves out too many steps.
+    # All outputs are requested of the ensemble: for `scaled` only, Triton 24.10's scheduler leaves out too many steps.
     everything = as_lists(infer(name, [b"hen"]))
     given = as_lists(infer(f"{name}_bls", [b"hen"], outputs=outputs))
     assert given == {output: everything[output] if output in outputs else None for output in OUTPUTS}

@@ -63,14 +63,14 @@ def test_stages_get_these_settings_unless_the_user_says_otherwise(monkeypatch, n
 
 
 def test_the_placement_has_the_last_word_over_visible_gpus(monkeypatch):
-    monkeypatch.setattr(placement, "lacking", lambda repository: [])
+    monkeypatch.setattr(placement, "missing_requirements", lambda repository: [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert server_environment(RUNTIME, Placement.CPU, REPOSITORY)["CUDA_VISIBLE_DEVICES"] == ""
     assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def test_a_placement_that_is_not_to_be_had_is_refused(monkeypatch):
-    monkeypatch.setattr(placement, "lacking", lambda repository: ["no GPU"])
+    monkeypatch.setattr(placement, "missing_requirements", lambda repository: ["no GPU"])
     with pytest.raises(PlacementError):
         server_environment(RUNTIME, Placement.GPU, REPOSITORY)
 

@@ -114,9 +114,9 @@ def test_a_server_that_is_never_ready_is_given_up_and_stopped(use, fake_runtime,
 
 
 def keep(method, started):
-    def wait_until_ready(self, show):
+    def wait_until_ready(self, on_progress):
         started.append(self)
-        return method(self, show)
+        return method(self, on_progress)
 
     return wait_until_ready
 
@@ -198,7 +198,7 @@ def test_a_taken_port_is_refused_before_the_server_starts(use, ready_server, tmp
 
 def test_a_gpu_that_is_not_there_is_refused_before_the_server_starts(use, ready_server, tmp_path, monkeypatch):
     use(ready_server)
-    monkeypatch.setattr("readability_triton.serving.placement.lacking", lambda repository: ["no GPU"])
+    monkeypatch.setattr("readability_triton.serving.placement.missing_requirements", lambda repository: ["no GPU"])
     with pytest.raises(PlacementError), running(Options(tmp_path, Placement.GPU)):
         pass
 

@@ -64,7 +64,7 @@ def test_an_empty_text_is_refused(value: bytes | str) -> None:
 
 
 @pytest.mark.parametrize("value", WHITE_SPACE.values(), ids=WHITE_SPACE.keys())
-def test_white_space_alone_is_refused(value: str) -> None:
+def test_white_space_is_refused(value: str) -> None:
     with pytest.raises(InvalidRowError, match=r"^row 0: text holds only white space$"):
         decode([value.encode()])
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tritonclient.grpc import InferenceServerClient
 
-from readability_triton.serving.gpu import lacking
+from readability_triton.serving.gpu import missing_requirements
 from readability_triton.serving.repository import default_repository
 from readability_triton.serving.server import Options, TritonServer, running
 
@@ -44,10 +44,10 @@ def test_pipelines_give_the_same_answers_and_a_report(server, tmp_path, other):
     assert "216 tokens a request (156 to 275)" in out
     assert "bert-large" in out
     assert html.read_text().startswith("<!doctype html>")
-    told = json.loads(record.read_text())
-    assert told["summary"]["same_answers"] is True
-    assert set(told["environment"]["models"]) >= {"ensemble_all", "bls_pipeline", "bert-large", "cuml"}
-    assert told["environment"]["packages"]["tritonclient"]
+    content = json.loads(record.read_text())
+    assert content["summary"]["same_answers"] is True
+    assert set(content["environment"]["models"]) >= {"ensemble_all", "bls_pipeline", "bert-large", "cuml"}
+    assert content["environment"]["packages"]["tritonclient"]
 
 
 def test_an_a_a_comparison_has_two_labels(sleeping):
@@ -76,7 +76,7 @@ def test_lengths_can_be_drawn(server):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (("nothing", "single"), 4, "nothing"),
         (("--aa", "a", "b"), 1, "name one"),
@@ -88,10 +88,10 @@ def test_lengths_can_be_drawn(server):
         (("single", "wrong", "--rate", "fast"), 2, "neither a rate"),
     ],
 )
-def test_mistakes_are_told_in_one_line(sleeping, arguments, code, told):
+def test_mistakes_are_reported_in_one_line(sleeping, arguments, code, message):
     found, out, err = run("compare", "--url", sleeping.grpc_url, "--seconds", "1", *arguments)
     assert (found, out) == (code, "")
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 
@@ -133,7 +133,7 @@ def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path, ignored)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "! Incomplete: stopped by its user." in out
+    assert "! Incomplete: stopped by the user." in out
     assert "Incomplete" in html.read_text()
     assert "Traceback" not in err
 
@@ -152,24 +152,24 @@ def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
     small = ("--largest", "4", "--rounds", "1", "--seconds", "0")
     code, out, err = run("placements", *small, "--html", html, "--json", record)
     assert code == 0, err
-    told = json.loads(record.read_text())
+    content = json.loads(record.read_text())
     names = {"ensemble_all, all on CPU", "bls_pipeline, all on CPU", "hybrid, models on CPU"}
-    assert names <= set(told["figures"])
-    for rows in told["figures"].values():
+    assert names <= set(content["figures"])
+    for rows in content["figures"].values():
         assert [row["batch"] for row in rows] == [1, 2, 4]
         assert all(row["per_second"] > 0 and row["latency_ms"] > 0 for row in rows)
     for name in names:
-        assert told["best_use"][name]["tokens_per_second"] > 0
-        assert told["best_use"][name]["share_of_peak"] is None
+        assert content["best_use"][name]["tokens_per_second"] > 0
+        assert content["best_use"][name]["share_of_peak"] is None
         assert f"{name}: " in out
-    if lacking(default_repository()):
-        assert set(told["figures"]) == names
-        assert len(told["not_run"]) == 3
+    if missing_requirements(default_repository()):
+        assert set(content["figures"]) == names
+        assert len(content["not_run"]) == 3
         assert "not run: ensemble_all, all on GPU: no NVIDIA GPU or no driver here" in out
         assert "all on GPU" in html.read_text()
 
 
-@pytest.mark.skipif(not lacking(default_repository()), reason="this machine has all for the GPU")
+@pytest.mark.skipif(not missing_requirements(default_repository()), reason="this machine has all for the GPU")
 def test_a_placement_that_cannot_be_had_is_an_error_where_it_is_the_only_one() -> None:
     code, out, err = run("placements", "--placement", "gpu")
     assert code == 7

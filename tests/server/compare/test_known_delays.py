@@ -27,7 +27,7 @@ def plan(**changed) -> Plan:
 def test_constant_delays_are_found_and_so_is_their_difference(compare):
     (measured,) = compare("constant_20", "constant_26", plan(seconds=4.0)).measured
     first, second = (latencies(blocks) * 1000 for blocks in measured.blocks)
-    # A sleep is never shorter than asked for; the way there and back comes on top.
+    # A sleep is never shorter than its argument; the round trip comes on top.
     assert first.min() >= 20
     assert second.min() >= 26
     (p50,) = compare_latency(*measured.blocks, [50])
@@ -79,8 +79,10 @@ def test_a_stall_shows_in_an_open_loop_in_every_request_that_had_to_wait_for_it(
 
 
 def test_wrong_answers_are_reported_however_fast(compare):
-    told = conclusions(summarise(compare("constant_20", "wrong", SHORT), 1e-5))
-    assert told[0].startswith("WRONG: constant_20 and wrong do not give the same answers. The largest difference is 1")
+    sentences = conclusions(summarise(compare("constant_20", "wrong", SHORT), 1e-5))
+    assert sentences[0].startswith(
+        "WRONG: constant_20 and wrong do not give the same answers. The largest difference is 1"
+    )
 
 
 def test_failed_requests_are_counted_with_their_error(compare):
@@ -88,7 +90,7 @@ def test_failed_requests_are_counted_with_their_error(compare):
     (load,) = summarise(outcome, 1e-5).loads
     for arm in load.arms:
         ((message, count),) = arm.errors.items()
-        assert "told to fail" in message
+        assert "set to fail" in message
         assert count == pytest.approx(arm.requests / 2, abs=1)
 
 

@@ -1,6 +1,8 @@
-"""The served encoder against plain transformers: the same batches through both."""
+"""The served encoder against plain transformers: the same batches through both, in turn."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,13 +10,21 @@ import tritonclient.grpc as grpcclient
 from numpy.typing import NDArray
 from transformers import BertModel
 
+from readability_triton.bench.timing import Samples, run_in_turn
 from readability_triton.client.protocol import input_tensors
-from readability_triton.stages.tokens import pad
+from readability_triton.stages.encoder import predict, to_torchscript
+from readability_triton.stages.tokens import PAD_TO_MULTIPLE_OF, pad
+from readability_triton.training.assemble import assemble
+from readability_triton.training.base_encoder import BaseEncoder
+from readability_triton.training.bundle import Bundle
+
+PLAIN, SERVED = "plain transformers", "served"
 
 MEAN_TOKENS, DEVIATION = 217.5, 25.2
 SHORTEST, LONGEST = 158, 314
 """Lengths of the CLEAR training excerpts in WordPiece tokens, special ones included."""
 
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Ids and attention mask, both INT64 [B, L]."""
 
@@ -51,7 +61,7 @@ def plain_transformers(bert: BertModel, batches: Mapping[str, Batch]) -> Callabl
 def served_encoder(
     url: str, batches: Mapping[str, Batch], scores: dict[str, NDArray[np.float32]]
 ) -> Callable[[str], None]:
-    """The model `bert-large` at `grpc://host:port`; what it answers is put into `scores`, FP32 [B, 1] a batch."""
+    """The model `bert-large` at `grpc://host:port`; it puts its answers into `scores`, FP32 [B, 1] a batch."""
     client = grpcclient.InferenceServerClient(url.removeprefix("grpc://"))
 
     def call(name: str) -> None:
@@ -59,3 +69,33 @@ def served_encoder(
         scores[name] = client.infer("bert-large", inputs).as_numpy("OUTPUT__0")
 
     return call
+
+
+class Measured(NamedTuple):
+    """Samples of both arms, a request a batch; and the served scores, FP64 [N]."""
+
+    samples: Mapping[str, Samples]
+    scores: NDArray[np.float64]
+
+
+def measure(
+    base: BaseEncoder, ids: Sequence[Sequence[int]], batch: int, rounds: int, url: str, progress: Progress
+) -> Measured:
+    """Time the base encoder in plain transformers and the served one, batches in turn, after a warm-up."""
+    plain, served = (
+        {str(number): each for number, each in enumerate(cut_into_batches(ids, batch, width))}
+        for width in (None, PAD_TO_MULTIPLE_OF)
+    )
+    scores: dict[str, NDArray[np.float32]] = {}
+    arms = {PLAIN: plain_transformers(base.bert, plain), SERVED: served_encoder(url, served, scores)}
+    for call in arms.values():
+        call("0")
+    with progress("encoding", rounds * len(plain) * len(arms)) as on_progress:
+        samples = run_in_turn(arms, list(plain), rounds, on_progress)
+    return Measured(samples, np.concatenate([scores[name] for name in served])[:, 0].astype(float))
+
+
+def scores_in_fp32(base: BaseEncoder, bundle: Bundle, ids: Sequence[Sequence[int]], batch: int) -> NDArray[np.float64]:
+    """Scores of the bundle's encoder in FP32, computed in this process: FP64 [N]."""
+    encoder = to_torchscript(assemble(base, bundle), "fp32")
+    return np.concatenate([predict(encoder, *each) for each in cut_into_batches(ids, batch)])[:, 0].astype(float)

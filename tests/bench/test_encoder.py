@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readability_triton.bench.encoder_speed import DEVIATION, LONGEST, MEAN_TOKENS, SHORTEST, cut_into_batches, draw_ids
+from readability_triton.bench.encoder import DEVIATION, LONGEST, MEAN_TOKENS, SHORTEST, cut_into_batches, draw_ids
 
 
 def test_drawn_lengths_are_those_of_ordinary_excerpts() -> None:
