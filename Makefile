@@ -17,7 +17,7 @@ PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
 # RAPIDS' wheels are on PyPI but for the largest, of which there is an entry that fetches them from NVIDIA's own index.
 RAPIDS_OPTIONS ?= --extra-index-url https://pypi.nvidia.com
 
-.PHONY: demo test lint serve compare bench faults soak gpu build lock clean help
+.PHONY: demo check test lint serve compare bench faults soak gpu build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -25,8 +25,11 @@ help:  ## this list
 demo: $(ARTEFACTS)  ## score the sample passages through both pipelines on a real server
 	$(BIN)/readability demo
 
-test: lint $(ARTEFACTS)  ## everything needed to trust a change
-	$(BIN)/pytest
+check: lint $(ARTEFACTS)  ## ruff, mypy and the tests without a server: before every commit
+	$(BIN)/pytest --numprocesses auto --ignore tests/server
+
+test: check  ## everything needed to trust a change
+	$(BIN)/pytest tests/server
 
 lint: .venv/.installed  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -22,6 +22,10 @@ from readability_triton.serving.environment import STAGE_DEFAULTS
 # any test loads PyTorch.
 os.environ.setdefault("GOMP_SPINCOUNT", STAGE_DEFAULTS["GOMP_SPINCOUNT"])
 
+# Of several test processes each takes a core: threads of all would wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Small machines are slow at times, and CI must say the same of the same commit twice.
 settings.register_profile("unhurried", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 settings.load_profile("unhurried")

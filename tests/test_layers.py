@@ -23,6 +23,19 @@ MAY_IMPORT = {
 }
 
 
+def as_mermaid() -> str:
+    """The picture for CONTRIBUTING.md: an arrow for each import that no other arrow implies."""
+    lines = ["flowchart BT"]
+    for folder, allowed in MAY_IMPORT.items():
+        allowed = allowed - {folder, "cli", "faults"}
+        if folder in ("cli", "faults"):
+            lines.append(f"    {folder} --> anything([any folder])")
+            continue
+        implied = set().union(*(MAY_IMPORT[each] for each in allowed))
+        lines += [f"    {folder} --> {each}" for each in sorted(allowed - implied)]
+    return "\n".join(lines)
+
+
 def imported_folders(file: Path) -> set[str]:
     """Our folders that a file imports from; the old, bare names count as ours."""
     names = set()
@@ -45,6 +58,10 @@ def test_each_folder_imports_only_what_it_may(folder: str) -> None:
         assert imported_folders(file) <= MAY_IMPORT[folder] | {folder}, file
 
 
+def test_the_picture_in_contributing_is_current() -> None:
+    assert f"```mermaid\n{as_mermaid()}\n```" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
 def test_every_folder_of_the_package_has_a_place_in_the_picture() -> None:
     linked = {link.name for link in (ROOT / PACKAGE).iterdir() if link.is_symlink()}
     assert linked == set(MAY_IMPORT)
@@ -54,3 +71,7 @@ def test_every_folder_of_the_package_has_a_place_in_the_picture() -> None:
 def test_only_one_file_of_bls_knows_triton() -> None:
     files = [file for file in (ROOT / "bls").rglob("*.py") if "templates" not in file.parts]
     assert [file.name for file in files if "triton_python_backend_utils" in file.read_text()] == ["calls.py"]
+
+
+if __name__ == "__main__":
+    print(as_mermaid())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from readability_triton.compare import figures
 from readability_triton.compare.arm import two_arms
 from readability_triton.compare.breakdown import Spent
 from readability_triton.compare.experiment import Measured, Outcome
@@ -25,6 +26,12 @@ def measured(load: Load, means: tuple[float, float], n_blocks: int = 12, n_reque
             found.blocks[arm].append(block(rng, mean, n_requests))
             found.spent[arm].append({"model": Spent(n_requests, n_requests // 2, 0.1, 0.2, 0.3, 0.4)})
     return found
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of the resamples: intervals are as sound, and only less smooth."""
+    monkeypatch.setattr(figures, "N_RESAMPLES", 200)
 
 
 @pytest.fixture

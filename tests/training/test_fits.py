@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,7 @@ def test_a_fit_that_fails_stops_the_others_and_is_named(
     make_task, progress, tmp_path, kind, code, capfd, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.syspath_prepend(ROOT)  # for the other process to find the unlucky task
+    forkserver._forkserver._stop()  # the next one writes to where capfd reads
     run = RunFolder(tmp_path, {})
     with pytest.raises(ChildProcessError, match=f"the fit single ended with code {code}"):
         run_fits(make_task(kind), [plan("single", 1), *PLANS], run, progress, 2)
