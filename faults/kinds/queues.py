@@ -10,8 +10,8 @@ from readability_triton.faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, dra
 from readability_triton.faults.watch import after
 
 AT_ONCE = {ENSEMBLE: 600, BLS: 1200}
-"""More than two batches of `bls_pipeline`: whoever is in the third has waited for the second, and is told that it is
-busy. `ensemble_all` knows nothing of the kind and answers all, so fewer are sent."""
+"""More than two batches of `bls_pipeline`: a request of the third waits for the second, and fails with UNAVAILABLE.
+`ensemble_all` has no such bound and answers all, so fewer are sent."""
 
 
 def _overfill(setting: Setting, name: str, flow: Flow) -> Result:

@@ -31,24 +31,18 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "N_RESAMPLES", 300)
 
 
-def simulate(second_mean: float) -> tuple[np.ndarray, np.ndarray]:
-    """For each of many comparisons, whether the 95 % interval holds the true ratio: of p50, of throughput."""
+def test_intervals_hold_the_truth_as_often_as_they_say(few_resamples):
     rng = np.random.default_rng(0)
     held = []
-    for _ in range(N_COMPARISONS):
+    for number in range(N_COMPARISONS):
+        second_mean = 0.01 if number % 2 else 0.013  # equal arms, and arms that differ
         machine = rng.lognormal(0, 0.3, N_BLOCKS)
         first, second = blocks(rng, 0.01, machine), blocks(rng, second_mean, machine)
         found = [compare_latency(first, second, [50])[0].ratio, compare_throughput(first, second).ratio]
         truths = (second_mean / 0.01, 0.01 / second_mean)
         held.append([each.low <= truth <= each.high for each, truth in zip(found, truths, strict=True)])
-    return tuple(np.array(held).T)
-
-
-@pytest.mark.parametrize("second_mean", [0.01, 0.013])
-def test_intervals_hold_the_truth_as_often_as_they_say(few_resamples, second_mean):
-    for held in simulate(second_mean):
-        # 95 of 100 on average; 150 comparisons stay above 90 with a chance of 99 %.
-        assert held.mean() >= 0.90
+    # 95 of 100 on average; 150 comparisons stay above 90 with a chance of 99 %.
+    assert np.mean(held, axis=0).min() >= 0.90
 
 
 def test_a_difference_that_is_there_is_found(few_resamples):

@@ -78,12 +78,3 @@ def test_much_work_shows_progress_on_standard_error_only(server: TritonServer) -
     result = score(server, "--format", "csv", stdin=" ".join(f"Number {n} is here today." for n in range(1600)))
     assert "scoring" in result.stderr
     assert result.stdout.startswith("document,passage,")
-
-
-def test_demo_shows_both_pipelines_and_ends_well() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "readability_triton.cli.main", "demo"], capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0
-    assert all(name in result.stdout for name in ("ensemble_all", "bls_pipeline"))
-    assert "Largest difference" in result.stdout
