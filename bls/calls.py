@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from bls.stages import StageBusyError, StageError, StageLateError, Tensor
-from bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
-from ensemble.config import read_config
-from ensemble.dag import Dag
-from stages.prepared import Prepared
+from readability_triton.bls.stages import StageBusyError, StageError, StageLateError, Tensor
+from readability_triton.bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
+from readability_triton.ensemble.config import read_config
+from readability_triton.ensemble.dag import Dag
+from readability_triton.stages.prepared import Prepared
 
 MOST_AT_ONCE = 8
 """Calls of one model in flight, others wait: a model that hangs cannot take all of the 32 threads with which Triton's
@@ -30,7 +30,7 @@ QUEUE_IS_FULL, WAITED_TOO_LONG = "Exceeds maximum queue size", "Request timeout 
 
 
 class TritonStages:
-    """`bls.stages.Stages` over the models of the running server. Tensors are passed on by DLPack, without a copy.
+    """`readability_triton.bls.stages.Stages` over the running server's models; tensors pass by DLPack, without a copy.
 
     Args:
         repository: the model repository, for `dag`.

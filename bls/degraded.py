@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 
-from bls.batch import Outcome
+from readability_triton.bls.batch import Outcome
 
 
 def log_line(policy: str, request_id: str, outcome: Outcome) -> str | None:

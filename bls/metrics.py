@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from bls.tally import KINDS, Kind, Tally
+from readability_triton.bls.tally import KINDS, Kind, Tally
 
 EVERY_S = 2.0
 """Triton is told by a thread of its own, now and then: each increment is a message to the server, too dear for the way

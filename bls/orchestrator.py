@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.batch import Batch, Outcome
-from bls.policy import Choice, Parameter, RequestError, choose
-from bls.stages import StageBusyError, StageError, StageLateError, Stages
-from stages import excerpts as gate
-from stages.blend import check_weights
-from stages.errors import InvalidRowError
+from readability_triton.bls.batch import Batch, Outcome
+from readability_triton.bls.policy import Choice, Parameter, RequestError, choose
+from readability_triton.bls.stages import StageBusyError, StageError, StageLateError, Stages
+from readability_triton.stages import excerpts as gate
+from readability_triton.stages.blend import check_weights
+from readability_triton.stages.errors import InvalidRowError
 
 MAX_WAIT = "max_wait_ms"
 """Configuration parameter: how long a request may have waited, in milliseconds. Without it, for ever."""

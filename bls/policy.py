@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from bls import policies
-from bls.batch import Outcome
+from readability_triton.bls import policies
+from readability_triton.bls.batch import Outcome
 
 Parameter = bool | int | float | str
 
@@ -25,7 +25,7 @@ class PolicyError(RequestError):
 
 @dataclass(frozen=True, eq=False)
 class Policy:
-    """A coroutine of `bls.policies`, found by its file's name; there is one object for each.
+    """A coroutine of `readability_triton.bls.policies`, found by its file's name; there is one object for each.
 
     Attributes:
         name: the file's and the coroutine's.
@@ -65,7 +65,7 @@ def find_policy(name: str) -> Policy:
     """
     if name not in policy_names():
         raise PolicyError(f"no policy {name!r}; there are {', '.join(policy_names())}")
-    module = importlib.import_module(f"bls.policies.{name}")
+    module = importlib.import_module(f"readability_triton.bls.policies.{name}")
     run = getattr(module, name)
     hints = get_type_hints(run)
     named = [each for each in inspect.signature(run).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.stages import Tensor
-from stages.arrays import Array, as_array
+from readability_triton.bls.stages import Tensor
+from readability_triton.stages.arrays import Array, as_array
 
 
 def take(tensor: Tensor, rows: NDArray[np.intp]) -> Array:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ensemble.dag import Dag
-from stages.prepared import Prepared
+from readability_triton.ensemble.dag import Dag
+from readability_triton.stages.prepared import Prepared
 
 Tensor = Any
 """Whatever speaks DLPack: a Triton tensor on the CPU or the GPU in the server, a NumPy array in a test."""

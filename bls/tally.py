@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.batch import CUML, Outcome
+from readability_triton.bls.batch import CUML, Outcome
 
 
 class Kind(NamedTuple):

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.stages import StageBusyError, StageError, StageLateError, Tensor
-from ensemble.dag import Dag
-from ensemble.prune import prune
-from ensemble.run import Call, run
-from stages.errors import InvalidRowError
+from readability_triton.bls.stages import StageBusyError, StageError, StageLateError, Tensor
+from readability_triton.ensemble.dag import Dag
+from readability_triton.ensemble.prune import prune
+from readability_triton.ensemble.run import Call, run
+from readability_triton.stages.errors import InvalidRowError
 
 _NAMES_A_ROW = re.compile(r"(in ensemble '[^']*', )*row \d+: ")
 
@@ -59,7 +59,8 @@ def code(error: Exception) -> str:
     """The name of Triton's code for an answer's exception.
 
     A caller of a model learns the message of its error in Triton 24.10, not the code. So that the request is at fault
-    shows in the beginning of the message, which models here take from `stages.errors.InvalidRowError`.
+    shows in the beginning of the message, which models here take from
+    `readability_triton.stages.errors.InvalidRowError`.
     """
     if isinstance(error, InvalidRowError) or (isinstance(error, StageError) and _NAMES_A_ROW.match(error.reason)):
         return "INVALID_ARG"

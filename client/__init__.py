@@ -1,0 +1,28 @@
+"""Score texts on a Triton server: `Scorer`, and `AsyncScorer` for services built on asyncio."""
+
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.errors import (
+    InferenceError,
+    InvalidRequestError,
+    ModelUnavailableError,
+    ReadabilityError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerUnreachableError,
+)
+from readability_triton.client.scorer import Scorer
+from readability_triton.client.scores import Details, Scores
+
+__all__ = [
+    "AsyncScorer",
+    "Details",
+    "InferenceError",
+    "InvalidRequestError",
+    "ModelUnavailableError",
+    "ReadabilityError",
+    "RequestTimeoutError",
+    "Scorer",
+    "Scores",
+    "ServerBusyError",
+    "ServerUnreachableError",
+]

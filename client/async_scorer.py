@@ -1,62 +1,37 @@
 """Score texts on a Triton server, for services built on asyncio."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import tritonclient.grpc.aio
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
 
-from client.errors import ReadabilityError
-from client.protocol import (
-    DEFAULT_URL,
+from readability_triton.client.connection import Connection
+from readability_triton.client.errors import ReadabilityError
+from readability_triton.client.protocol import (
     PAUSE_S,
     TRIES,
-    Address,
     Batch,
-    Parameter,
-    Wish,
     batches,
-    check_batch_size,
     infer_arguments,
-    is_anothers,
+    is_neighbours_error,
     may_fall_back,
     read_scores,
     translate,
 )
-from client.scorer import DEFAULT_BATCH_SIZE, DEFAULT_TIMEOUT_S
-from client.scores import Scores
-from client.served_model import ServedModel
+from readability_triton.client.scores import Scores
+from readability_triton.client.served_model import ServedModel
 
 
-class AsyncScorer:
-    """`client.scorer.Scorer` with coroutines: the same arguments, results and errors. Make it inside a running loop."""
+class AsyncScorer(Connection):
+    """`Scorer` with coroutines: the same arguments, results and errors. Make it inside a running loop."""
 
-    def __init__(
-        self,
-        model_name: str = "bls_pipeline",
-        fallback: str | None = "ensemble_all",
-        url: str = DEFAULT_URL,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        parameters: Mapping[str, Parameter] | None = None,
-        details: bool = False,
-    ) -> None:
-        address = Address.parse(url)
-        check_batch_size(batch_size)
-        self.model_names = list(dict.fromkeys(name for name in (model_name, fallback) if name))
-        self._batch_size = batch_size
-        self._timeout_s = timeout_s
-        self._wish = Wish(parameters or {}, details)
-        self.url = url
-        self._library: Any = {"grpc": tritonclient.grpc.aio, "http": tritonclient.http.aio}[address.scheme]
-        self._is_grpc = address.scheme == "grpc"
-        timeouts = {} if self._is_grpc else {"conn_timeout": timeout_s}
-        self._client = self._library.InferenceServerClient(address.location, **timeouts)
-        self._served_model: ServedModel | None = None
+    LIBRARIES: ClassVar = {"grpc": tritonclient.grpc.aio, "http": tritonclient.http.aio}
+    HTTP_TIMEOUTS: ClassVar = ("conn_timeout",)
 
     async def __aenter__(self) -> "AsyncScorer":
         return self
@@ -69,14 +44,13 @@ class AsyncScorer:
         await self._client.close()
 
     async def score(self, texts: Sequence[str | bytes], bert_weight: float | Sequence[float] | None = None) -> Scores:
-        """Score any number of texts; see `client.scorer.Scorer.score`."""
+        """Score any number of texts; see `readability_triton.client.scorer.Scorer.score`."""
         model = await self.served_model()
-        size = min(self._batch_size, model.max_batch_size or 1)
-        cut = batches(texts, model.weight_or_default(bert_weight), size)
+        cut = batches(texts, model.weight_or_default(bert_weight), self._rows_per_request(model))
         return Scores.joined([await self._first_answer(partial(self._infer, batch=batch)) for batch in cut])
 
     async def served_model(self) -> ServedModel:
-        """What the pipeline tells about itself; asked for once."""
+        """What the pipeline's configuration says of it; requested once."""
         if self._served_model is None:
             self._served_model = await self._first_answer(self._describe)
         return self._served_model
@@ -85,19 +59,19 @@ class AsyncScorer:
         *earlier, last = self.model_names
         for name in earlier:
             try:
-                return await self._undisturbed(ask, name)
+                return await self._with_retries(ask, name)
             except ReadabilityError as error:
                 if not may_fall_back(error):
                     raise
-        return await self._undisturbed(ask, last)
+        return await self._with_retries(ask, last)
 
-    async def _undisturbed(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
-        """Ask, and again if the answer was meant for another's request."""
+    async def _with_retries(self, ask: Callable[[str], Awaitable[Any]], name: str) -> Any:
+        """Send, and send again if the error is of another request in the same batch."""
         for number in range(1, TRIES):
             try:
                 return await ask(name)
             except ReadabilityError as error:
-                if not is_anothers(error):
+                if not is_neighbours_error(error):
                     raise
             await asyncio.sleep(number * PAUSE_S)
         return await ask(name)
@@ -111,12 +85,10 @@ class AsyncScorer:
             raise translate(error, url=self.url) from error
 
     async def _infer(self, name: str, batch: Batch) -> Scores:
-        # Whoever stands in knows the same scores, but not the first pipeline's policies.
-        wish = self._wish if name == self.model_names[0] else Wish()
-        arguments = infer_arguments(self._library, batch, wish)
+        arguments = infer_arguments(self._library, batch, self._options_for(name))
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._client.infer(name, **arguments)
         except (InferenceServerException, OSError, aiohttp.ClientError) as error:
             raise translate(error, batch.start, self.url) from error
-        return read_scores(answer, name, len(batch.excerpts), self._wish.details)
+        return read_scores(answer, name, len(batch.excerpts), self._options.details)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from client.passages import Passage, cut
-from client.scorer import Scorer
-from client.scores import Details
+from readability_triton.client.passages import Passage, cut
+from readability_triton.client.scorer import Scorer
+from readability_triton.client.scores import Details
 
 MUCH_TO_DO = 32
 """Passages from which on progress is shown."""
@@ -23,9 +23,9 @@ class ScoredPassage:
     Attributes:
         passage: where it stands.
         score: higher is easier.
-        percentile: share of training excerpts, in percent, that are at most as easy; None if the server does not tell.
-        route: the models whose scores went into this one; empty if nobody asked.
-        degraded: whether the score is not what was asked for.
+        percentile: share of training excerpts, in percent, that are at most as easy; None if the server does not say.
+        route: the models whose scores went into this one; empty if not requested.
+        degraded: whether the score is not the requested one.
     """
 
     passage: Passage
@@ -72,10 +72,10 @@ def score_documents(
     """
     passages = [cut(text) for _, text in documents]
     texts = [passage.text for parts in passages for passage in parts]
-    with progress("scoring", len(texts)) if len(texts) > MUCH_TO_DO else nullcontext(_no_progress) as advance:
-        scores = scorer.score(texts, bert_weight, advance)
+    with progress("scoring", len(texts)) if len(texts) > MUCH_TO_DO else nullcontext(_no_progress) as on_progress:
+        scores = scorer.score(texts, bert_weight, on_progress)
     percentile = scorer.served_model().percentile
-    details = scores.details or Details.untold(len(texts), "")
+    details = scores.details or Details.unknown(len(texts), "")
     scored, at = [], 0
     for (name, _), parts in zip(documents, passages, strict=True):
         end = at + len(parts)

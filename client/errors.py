@@ -1,10 +1,8 @@
-"""What can go wrong for a client, each with the exit code that the command line gives it."""
+"""Why a client gets no score. `readability_triton.cli.failures` has the exit codes."""
 
 
 class ReadabilityError(Exception):
     """No score; the message says why."""
-
-    exit_code = 1
 
 
 class InvalidRequestError(ReadabilityError):
@@ -15,8 +13,6 @@ class InvalidRequestError(ReadabilityError):
         reason: what is wrong.
     """
 
-    exit_code = 2
-
     def __init__(self, reason: str, row: int | None = None) -> None:
         super().__init__(reason if row is None else f"row {row}: {reason}")
         self.row = row
@@ -26,28 +22,18 @@ class InvalidRequestError(ReadabilityError):
 class ServerUnreachableError(ReadabilityError):
     """Nothing answers at the address."""
 
-    exit_code = 3
-
 
 class ModelUnavailableError(ReadabilityError):
     """The server is there, but the model is unknown, not ready or broken."""
-
-    exit_code = 4
 
 
 class RequestTimeoutError(ReadabilityError):
     """No answer within the time allowed."""
 
-    exit_code = 5
-
 
 class InferenceError(ReadabilityError):
     """The model failed on the request."""
 
-    exit_code = 6
-
 
 class ServerBusyError(ReadabilityError):
     """A queue in the server is full: try again later, or elsewhere."""
-
-    exit_code = 7

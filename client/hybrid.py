@@ -1,7 +1,7 @@
 """The third pipeline: the client prepares and blends with the same stages, the server runs `bert-large` and `cuml`.
 
-It is the placement for a server whose GPU is for the models alone. The price is the tensors: ids and mask take 8 kB a
-row, where the pipelines in the server are sent the text.
+It is the placement for a server whose GPU runs the models only. The price is the tensors: ids and mask take 8 kB a
+row, where the pipelines in the server take the text.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ import tritonclient.grpc
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient
 
-from client.protocol import input_tensors
-from stages.blend import blend, check_weights
-from stages.excerpts import decode
-from stages.preprocess import HostPreprocess
+from readability_triton.client.protocol import input_tensors
+from readability_triton.stages.blend import blend, check_weights
+from readability_triton.stages.excerpts import decode
+from readability_triton.stages.preprocess import HostPreprocess
 
 
 class HybridPipeline:

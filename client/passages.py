@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from stages.text import sentence_spans, words
+from readability_triton.stages.text import sentence_spans, words
 
 WORDS_PER_PASSAGE = 180
 LONGEST_EXCERPT = 205

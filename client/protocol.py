@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from client.errors import (
+from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -19,18 +19,18 @@ from client.errors import (
     ServerBusyError,
     ServerUnreachableError,
 )
-from client.scores import Details, Scores
+from readability_triton.client.scores import Details, Scores
 
 DEFAULT_URL = "grpc://localhost:8001"
 
 DETAILS = ("BERT_SCORE", "CUML_SCORE", "ROUTE", "DEGRADED")
-"""Outputs of `bls_pipeline` that are made only if asked for."""
+"""Outputs of `bls_pipeline` that it makes only if requested."""
 
 TRIES = 4
-"""How often a request is sent that fails for another's sake."""
+"""How often a request is sent that fails because of another one in its batch."""
 
 PAUSE_S = 0.05
-"""Before it is sent again; longer each time."""
+"""Before the first retry; longer before each further one."""
 
 Parameter = bool | int | float | str
 
@@ -126,25 +126,25 @@ def input_tensors(library: Any, arrays: Mapping[str, NDArray[Any]]) -> list[Any]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of a pipeline besides scores.
+class RequestOptions:
+    """What a request asks for besides scores.
 
     Attributes:
         parameters: request parameters, such as a policy and its settings.
-        details: whether to ask for `client.scores.Details`.
+        details: whether to ask for `readability_triton.client.scores.Details`.
     """
 
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     details: bool = False
 
 
-def infer_arguments(library: Any, batch: Batch, wish: Wish) -> dict[str, Any]:
-    """What `infer` of the `tritonclient` module `library` is to be called with, besides the model's name."""
+def infer_arguments(library: Any, batch: Batch, options: RequestOptions) -> dict[str, Any]:
+    """Arguments for `infer` of the `tritonclient` module `library`, besides the model's name."""
     inputs = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
-    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *(DETAILS if wish.details else ()))]
+    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *(DETAILS if options.details else ()))]
     arguments: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
-    if wish.parameters:
-        arguments["parameters"] = dict(wish.parameters) | _when_sent(wish.parameters)
+    if options.parameters:
+        arguments["parameters"] = dict(options.parameters) | _when_sent(options.parameters)
     return arguments
 
 
@@ -154,13 +154,13 @@ def _when_sent(parameters: Mapping[str, Parameter]) -> dict[str, float]:
 
 
 def read_scores(answer: Any, model: str, n_texts: int, details: bool) -> Scores:
-    """The scores in an answer of `tritonclient`, with details if wanted, as far as the model tells any."""
+    """The scores in an answer of `tritonclient`, with details if requested, as far as the model has any."""
     values, who = answer.as_numpy("SCORE")[:, 0], (model,) * n_texts
     if not details:
         return Scores(values, who)
     bert, cuml, route, degraded = (answer.as_numpy(name) for name in DETAILS)
     if route is None:
-        return Scores(values, who, Details.untold(n_texts, model))
+        return Scores(values, who, Details.unknown(n_texts, model))
     routes = tuple(each.decode() for each in route[:, 0])
     return Scores(values, who, Details(bert[:, 0], cuml[:, 0], routes, degraded[:, 0]))
 
@@ -186,10 +186,10 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
     return InferenceError(message)
 
 
-def is_anothers(error: ReadabilityError) -> bool:
-    """Whether a request failed for what another one in its batch held, as our tensors cannot be malformed.
+def is_neighbours_error(error: ReadabilityError) -> bool:
+    """Whether a request failed because of a malformed one in its batch; tensors made here are never malformed.
 
-    Triton 24.10 checks the lengths in a STRING tensor for a whole batch, and refuses all of it for one request's sake.
+    Triton 24.10 checks the lengths in a STRING tensor for a whole batch and refuses all of it.
     """
     return bool(_MALFORMED.search(str(error)))
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Details:
-    """What only `bls_pipeline` can tell of N scores.
+    """What only `bls_pipeline` knows of N scores.
 
     Attributes:
-        bert: what `bert-large` said, FP32 [N]; NaN where it was not asked, did not answer, or is not told.
+        bert: score of `bert-large`, FP32 [N]; NaN where it was not called, did not answer, or is not reported.
         cuml: the same for `cuml`.
         route: N times the models whose scores went into the text's, such as `bert-large+cuml`.
-        degraded: BOOL [N], whether the score is not what was asked for.
+        degraded: BOOL [N], whether the score is not the requested one.
     """
 
     bert: NDArray[np.float32]
@@ -24,15 +24,15 @@ class Details:
     degraded: NDArray[np.bool_]
 
     @classmethod
-    def untold(cls, n_texts: int, route: str) -> "Details":
-        """Of a pipeline that answers with scores alone."""
+    def unknown(cls, n_texts: int, route: str) -> "Details":
+        """For a pipeline that answers with scores only."""
         nothing = np.full(n_texts, np.nan, dtype=np.float32)
         return cls(nothing, nothing, (route,) * n_texts, np.zeros(n_texts, dtype=np.bool_))
 
     @classmethod
     def joined(cls, parts: "Sequence[Details]") -> "Details":
         """The details of several requests, one after the other."""
-        empty = cls.untold(0, "")
+        empty = cls.unknown(0, "")
         bert, cuml, degraded = (
             np.concatenate([getattr(part, name) for part in (empty, *parts)]) for name in ("bert", "cuml", "degraded")
         )
@@ -46,7 +46,7 @@ class Scores:
     Attributes:
         values: FP32 [N], higher is easier.
         answered_by: N names of the model that answered for each.
-        details: where they were asked for.
+        details: if requested.
     """
 
     values: NDArray[np.float32]

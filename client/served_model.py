@@ -1,4 +1,4 @@
-"""What a pipeline tells about itself in its configuration."""
+"""What the configuration of a served pipeline says of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from client.errors import ReadabilityError
+from readability_triton.client.errors import ReadabilityError
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ServedModel:
     Attributes:
         name: the model's name.
         max_batch_size: rows that one request may have.
-        bert_weight: the blend weight fitted in training, or None if the model does not tell.
+        bert_weight: the blend weight fitted in training, or None if the configuration has none.
         target_quantiles: evenly spaced quantiles of the training scores, least to greatest; may be empty.
     """
 
@@ -49,10 +49,10 @@ class ServedModel:
         """`bert_weight`, or the model's own where it is None.
 
         Raises:
-            ReadabilityError: if it is None and the model tells none.
+            ReadabilityError: if it is None and the configuration has none.
         """
         if bert_weight is not None:
             return bert_weight
         if self.bert_weight is None:
-            raise ReadabilityError(f"{self.name} does not tell a blend weight: pass bert_weight")
+            raise ReadabilityError(f"{self.name} has no blend weight in its configuration: pass bert_weight")
         return self.bert_weight

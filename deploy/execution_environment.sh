@@ -21,9 +21,10 @@ trap 'rm -rf "$environment"' EXIT
 conda create --yes --quiet --prefix "$environment/env" "python=$python"
 "$environment/env/bin/pip" install --quiet --extra-index-url https://pypi.nvidia.com \
     "cudf-cu13==26.6.*" "cupy-cuda13x==14.*" "tokenizers>=0.21,<1" "tritonclient[grpc]>=2.51"
-for package in stages bls ensemble; do
-    cp -r "$project/$package" "$environment/env/lib/python$python/site-packages/"
-done
+package="$environment/env/lib/python$python/site-packages/readability_triton"
+mkdir "$package"
+cp "$project/readability_triton/__init__.py" "$package"
+cp -r "$project/stages" "$project/bls" "$project/ensemble" "$package"
 conda-pack --prefix "$environment/env" --output "$served/environment.tar.gz" --force
 for model in preprocess postprocess bls_pipeline; do
     cat >>"$served/$model/config.pbtxt" <<'PARAMETER'

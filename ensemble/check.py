@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInput, ModelOutput
 
-from ensemble.dag import Dag, Step
+from readability_triton.ensemble.dag import Dag, Step
 
 
 class TensorType(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.dag import is_ensemble
+from readability_triton.ensemble.dag import is_ensemble
 
 
 class ConfigError(ValueError):

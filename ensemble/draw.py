@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from ensemble.dag import Dag
+from readability_triton.ensemble.dag import Dag
 
 
 def as_text(dag: Dag) -> str:
-    """A line down the page, a model a line with the tensors it reads and writes; those that branch off run together."""
+    """A line down the page, a model a line with the tensors it reads and writes; branches run at the same time."""
     width = max((len(step.model) for step in dag.steps), default=0)
     lines = [dag.name, "", f"○ {', '.join(dag.inputs)}"]
     for level in dag.levels():

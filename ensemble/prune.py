@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from ensemble.dag import Dag, Step
+from readability_triton.ensemble.dag import Dag, Step
 
 
 def prune(dag: Dag, wanted: Collection[str]) -> Dag:
-    """The graph with only the `wanted` outputs, and without steps that ran for the others alone.
+    """The graph with only the `wanted` outputs, and without steps that only the others need.
 
-    As in Triton's scheduler, a step that nobody reads from in the first place stays: it is there for what it does
+    As in Triton's scheduler, a step without readers in the whole graph stays: it is there for what it does
     besides.
     """
     pruned = replace(dag, outputs=tuple(tensor for tensor in dag.outputs if tensor in wanted))

@@ -1,11 +1,11 @@
-"""Run an ensemble's graph, each step a call that somebody else makes."""
+"""Run an ensemble's graph; a callback makes the call of each step."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from ensemble.dag import Dag, Step
+from readability_triton.ensemble.dag import Dag, Step
 
 Tensor = Any
 """Whatever the calls take and give."""
@@ -23,7 +23,7 @@ async def run(dag: Dag, call: Call, tensors: Mapping[str, Tensor]) -> dict[str, 
 
     Args:
         dag: what to run.
-        call: makes a step's call; only outputs that a step or the ensemble's user reads are asked for.
+        call: makes a step's call; it requests only outputs that a step or the ensemble's caller reads.
         tensors: the ensemble's inputs by name.
 
     Returns:
@@ -77,6 +77,6 @@ def check_runnable(dag: Dag) -> None:
 async def _run_step(dag: Dag, step: Step, call: Call, known: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
     inputs = {name: known[tensor] for name, tensor in step.inputs.items() if known[tensor] is not None}
     read = [name for name, tensor in step.outputs.items() if tensor in dag.outputs or dag.consumers(tensor)]
-    # A step that nobody reads from is there for what it does besides, and a call must ask for something.
+    # A step without readers is there for its side effects, and a call must request an output.
     given = await call(step.model, inputs, read or list(step.outputs))
     return {tensor: given.get(name) for name, tensor in step.outputs.items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInput, ModelInstanceGroup, ModelOutput
 
-from ensemble.dag import Dag
+from readability_triton.ensemble.dag import Dag
 
 
 def twin_config(ensemble: ModelConfig, models: Mapping[str, ModelConfig], name: str) -> ModelConfig:

@@ -41,7 +41,15 @@ def serving(repository: Path, wrapper: Sequence[str] = ()) -> Iterator[Served]:
         repository: the model repository.
         wrapper: a program and its arguments that run the command, such as `nice`.
     """
-    command = [sys.executable, "-m", "client.cli", "serve", *FREE_PORTS, "--model-repository", str(repository)]
+    command = [
+        sys.executable,
+        "-m",
+        "readability_triton.cli.main",
+        "serve",
+        *FREE_PORTS,
+        "--model-repository",
+        str(repository),
+    ]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [*wrapper, *command],

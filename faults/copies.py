@@ -6,23 +6,10 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-COPIED = (".py", ".pbtxt")
+from readability_triton.serving.repository import copy_repository
+from readability_triton.serving.runtime import DROP_INS
+
 HANG, RAISE = "HANG", "RAISE"
-DROP_INS = Path(__file__).parents[1] / "serving" / "backends"
-
-
-def copy_repository(repository: Path, to: Path) -> Path:
-    """Copy code and configurations; artefacts are linked."""
-    for file in repository.rglob("*"):
-        if not file.is_file() or "__pycache__" in file.parts:
-            continue
-        target = to / file.relative_to(repository)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix in COPIED:
-            shutil.copyfile(file, target)
-        else:
-            target.symlink_to(file.resolve())
-    return to
 
 
 def set_traps(repository: Path, models: Iterable[str]) -> None:
@@ -55,7 +42,7 @@ def set_parameter(repository: Path, model: str, key: str, value: str) -> None:
 
 
 def rename_copy(repository: Path, model: str, name: str) -> None:
-    """Serve `model` of a copy under another name too, from a folder of its own."""
+    """Serve `model` of a copy under a second name, from its own folder."""
     copy_repository(repository / model, repository / name)
     config = repository / name / "config.pbtxt"
     text = config.read_text(encoding="utf-8")

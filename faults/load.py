@@ -1,4 +1,4 @@
-"""Honest clients: a steady load from a thread of its own, every answer judged."""
+"""Honest clients: a steady load from a separate thread, every answer judged."""
 
 import asyncio
 import random
@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from client.async_scorer import AsyncScorer
-from faults.traffic import DEADLINE, ENSEMBLE, EVERYTHING, Asked, Flow, draw
-from faults.truth import Truth
-from faults.verdict import Kind, Verdict, judge_error, judge_scores
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.faults.traffic import DEADLINE, ENSEMBLE, EVERYTHING, Asked, Flow, draw
+from readability_triton.faults.truth import Truth
+from readability_triton.faults.verdict import Kind, Verdict, judge_error, judge_scores
 
 PACE_S = 0.25
 """Each flow sends a request so often, or when it has the answer to the last if that comes later."""

@@ -5,8 +5,8 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 
-from faults.watch import wait_for
-from serving.stubs import is_alive, process_state
+from readability_triton.faults.watch import wait_for
+from readability_triton.serving.stubs import is_alive, process_state
 
 EXIT_LIMIT_S = 3.0
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from faults.load import Sample
-from faults.verdict import Kind
+from readability_triton.faults.load import Sample
+from readability_triton.faults.verdict import Kind
 
 MOST_NOTES = 5
 

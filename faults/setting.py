@@ -6,12 +6,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.copies import copy_repository, rename_copy, set_parameter, set_traps
-from faults.load import POLL_S, Load, Target
-from faults.result import Result
-from faults.traffic import BLS, EVERYTHING, OWN_BLS, Flow
-from faults.truth import Truth
-from serving.server import Options, TritonServer, running
+from readability_triton.faults.copies import rename_copy, set_parameter, set_traps
+from readability_triton.faults.load import POLL_S, Load, Target
+from readability_triton.faults.result import Result
+from readability_triton.faults.traffic import BLS, EVERYTHING, OWN_BLS, Flow
+from readability_triton.faults.truth import Truth
+from readability_triton.serving.repository import copy_repository
+from readability_triton.serving.server import Options, TritonServer, running
 
 TRAPPED = ("preprocess", "bert-large", "cuml")
 ORDER_LIMIT_S = 40.0
@@ -32,7 +33,7 @@ class Setting:
         seconds: how long to look at least after a fault.
         seed: of whatever is random.
         cases: how many hostile requests.
-        told: what the supervisor of the server said since the fault began.
+        supervisor_lines: what the server's supervisor reported since the fault began.
     """
 
     repository: Path
@@ -41,7 +42,7 @@ class Setting:
     seconds: float = 2.0
     seed: int = 0
     cases: int = 2000
-    told: list[str] = field(default_factory=list)
+    supervisor_lines: list[str] = field(default_factory=list)
     _stack: ExitStack = field(default_factory=ExitStack)
     _shared: tuple[Path, TritonServer] | None = None
 
@@ -50,7 +51,10 @@ class Setting:
         repository = repository or self.repository
         if self._shared is None or self._shared[0] != repository or self._shared[1].process.poll() is not None:
             self.discard()
-            self._shared = repository, self._stack.enter_context(running(Options(repository), tell=self.told.append))
+            self._shared = (
+                repository,
+                self._stack.enter_context(running(Options(repository), on_reload=self.supervisor_lines.append)),
+            )
         return self._shared[1]
 
     def discard(self) -> None:
@@ -59,7 +63,7 @@ class Setting:
         self._stack.close()
 
     def trapped(self) -> Path:
-        """A copy of the repository whose stages hang and fail when told to, with a pipeline for deadlines alone."""
+        """A copy of the repository whose stages can hang and fail, with a pipeline for requests with deadlines only."""
         copy = self.folder / "trapped"
         if not copy.exists():
             copy_repository(self.repository, copy)
@@ -68,7 +72,7 @@ class Setting:
         return copy
 
     def impatient(self) -> Path:
-        """A copy of the repository whose BLS pipeline is busy for whoever has waited for a second."""
+        """A copy of the repository whose BLS pipeline refuses requests that wait longer than a second."""
         copy = self.folder / "impatient"
         if not copy.exists():
             copy_repository(self.repository, copy)
@@ -105,7 +109,7 @@ class Fault:
     """Something that goes wrong.
 
     Attributes:
-        name: what it is asked for by.
+        name: for `--only`.
         about: what happens, in a line.
         run: makes it happen, and accounts for the requests around it.
     """

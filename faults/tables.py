@@ -6,8 +6,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from faults.result import Result
-from faults.verdict import Kind
+from readability_triton.faults.result import Result
+from readability_triton.faults.verdict import Kind
 
 
 def as_table(results: Sequence[Result]) -> Table:

@@ -3,7 +3,7 @@
 import random
 import re
 
-from client.samples import sample_passages
+from readability_triton.cli.samples import sample_passages
 
 MOST_SENTENCES = 5
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from client.protocol import Parameter
+from readability_triton.client.protocol import Parameter
 
 ENSEMBLE, BLS = "ensemble_all", "bls_pipeline"
 OWN_BLS = "bls_deadline"
-"""A copy of the second for requests with deadlines alone, which is how they need not wait for batches of others."""
+"""A copy of the second for requests with deadlines only, so that they do not wait for batches of others."""
 
 
 @dataclass(frozen=True, eq=False)

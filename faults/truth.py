@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.blend import blend
-from stages.pipeline import InProcessPipeline
+from readability_triton.stages.blend import blend
+from readability_triton.stages.pipeline import InProcessPipeline
 
 Scores = NDArray[np.float32]
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from client.errors import InvalidRequestError, ReadabilityError
-from client.scores import Details, Scores
-from faults.traffic import Asked
-from faults.truth import Truth
+from readability_triton.client.errors import InvalidRequestError, ReadabilityError
+from readability_triton.client.scores import Details, Scores
+from readability_triton.faults.traffic import Asked
+from readability_triton.faults.truth import Truth
 
 TOLERANCE = 1e-5
 """How far a served score may lie from the truth; both pipelines are held to it elsewhere too."""

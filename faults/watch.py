@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 
-from faults.load import POLL_S, Load, Sample
-from faults.result import Result, account
-from faults.setting import Setting
-from faults.traffic import DEADLINE_MS, Flow
-from faults.verdict import Kind
-from serving.server import TritonServer
+from readability_triton.faults.load import POLL_S, Load, Sample
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Setting
+from readability_triton.faults.traffic import DEADLINE_MS, Flow
+from readability_triton.faults.verdict import Kind
+from readability_triton.serving.server import TritonServer
 
 DEADLINE_SLACK_S = 0.25
 """For the way to the server and back."""
@@ -33,7 +33,7 @@ def after(setting: Setting, fault: str, load: Load, server: TritonServer, at: fl
         broken = [f"the server died: exit code {server.process.returncode}"]
     elif recovery_s is None:
         broken = [f"not in order {time.monotonic() - at:.0f} s after the fault"]
-    return account(fault, load.samples, recovery_s, broken, list(setting.told))
+    return account(fault, load.samples, recovery_s, broken, list(setting.supervisor_lines))
 
 
 def wait_for(condition: Callable[[], bool], limit_s: float) -> bool:

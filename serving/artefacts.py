@@ -1,8 +1,8 @@
-"""What must be built into the model repository before it can be served."""
+"""The artefacts that `readability build` adds to the model repository, and which of them are missing."""
 
 from pathlib import Path
 
-from serving.errors import NotBuiltError
+from readability_triton.serving.errors import NotBuiltError
 
 ARTEFACTS = (
     Path("bert-large/1/model.pt"),
@@ -14,9 +14,9 @@ ARTEFACTS = (
 
 
 def missing_artefacts(repository: Path) -> list[Path]:
-    """Artefacts that are not there, as paths inside the repository.
+    """Missing artefacts, as paths inside the repository.
 
-    A repository without a `bert-large` model is somebody's own and is missing nothing.
+    A model that the repository does not have needs no artefact.
     """
     return [path for path in ARTEFACTS if (repository / path.parts[0]).is_dir() and not (repository / path).is_file()]
 

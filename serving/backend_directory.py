@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from serving.runtime import Runtime
+from readability_triton.serving.runtime import Runtime
 
 
 def lay_out(runtime: Runtime, folder: Path) -> Path:

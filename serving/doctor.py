@@ -1,4 +1,4 @@
-"""What this machine has for serving, and what to do about what it lacks."""
+"""What this machine has for serving, and how to get what is missing."""
 
 import re
 import subprocess
@@ -7,13 +7,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.artefacts import missing_artefacts
-from serving.environment import server_environment
-from serving.errors import TritonNotFoundError
-from serving.gpu import find_gpus, lacking
-from serving.placement import Placement
-from serving.ports import free_ports
-from serving.runtime import Runtime, find_runtime
+from readability_triton.serving.artefacts import missing_artefacts
+from readability_triton.serving.environment import server_environment
+from readability_triton.serving.errors import TritonNotFoundError
+from readability_triton.serving.gpu import find_gpus, missing_requirements
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.ports import free_ports
+from readability_triton.serving.runtime import Runtime, find_runtime
 
 VERSION_TIMEOUT_S = 30
 _VERSION = re.compile(r"server_version\s*\|\s*(\S+)")
@@ -86,7 +86,7 @@ def _gpu(repository: Path) -> Finding:
     names = [gpu.name for gpu in find_gpus()]
     if not names:
         return Finding("GPU", "none: all models run on the CPU")
-    missing = lacking(repository)
+    missing = missing_requirements(repository)
     return Finding("GPU", ", ".join(names), f"all models run on the CPU: {'; '.join(missing)}" if missing else None)
 
 

@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from serving.placement import Placement, placement_environment
-from serving.runtime import Runtime
+from readability_triton.serving.placement import Placement, placement_environment
+from readability_triton.serving.runtime import Runtime
 
 STAGE_DEFAULTS = {
     "OMP_NUM_THREADS": "1",
@@ -19,19 +19,20 @@ STAGE_DEFAULTS = {
 itself; threads that spin only shortly while they wait; and memory kept for the next request rather than given back to
 the kernel after each. Measured in docs/serve.md."""
 
-PROJECT_ROOT = Path(__file__).parents[1]
+IMPORT_ROOT = Path(__file__).parents[2]
+"""The folder that `readability_triton` is imported from: a checkout, or site-packages."""
 
 
 def server_environment(runtime: Runtime, placement: Placement, repository: Path) -> dict[str, str]:
     """The server's environment, which its stubs inherit.
 
     Raises:
-        PlacementError: if the placement is not to be had here.
+        PlacementError: if this machine cannot run the placement.
 
     The stub's interpreter ignores PYTHONPATH on Python 3.11: it finds packages by the `python3` that comes first on
     PATH, and ours by the working directory. PYTHONPATH is for interpreters that do read it.
     """
-    packages = [str(PROJECT_ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
+    packages = [str(IMPORT_ROOT), *(path for path in sys.path if path.endswith("site-packages"))]
     ours = {
         "PATH": [str(Path(sys.executable).parent)],
         "PYTHONPATH": packages,

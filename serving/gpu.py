@@ -1,4 +1,4 @@
-"""Which NVIDIA GPUs the driver shows, asked of the driver itself, and what is needed to serve on them."""
+"""The NVIDIA GPUs that the driver reports, and the requirements for serving on them."""
 
 import ctypes
 import importlib.util
@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from stages.precision import precision_of
+from readability_triton.stages.precision import precision_of
 
 LEAST_BYTES = 8 << 30
 """Of the card. Six processes with a CUDA context of half a gigabyte each, four pools of a gigabyte, and the bundled
@@ -26,8 +26,8 @@ class Gpu(NamedTuple):
 
     Attributes:
         name: as the driver gives it.
-        memory_bytes: what the card has; 0 where the driver does not tell.
-        capability: its compute capability, major and minor; zeros where the driver does not tell.
+        memory_bytes: what the card has; 0 if the driver does not say.
+        capability: its compute capability, major and minor; zeros if the driver does not say.
     """
 
     name: str
@@ -48,8 +48,8 @@ def find_gpus() -> list[Gpu]:
     return [Gpu(_name(cuda, each), _memory(cuda, each), _capability(cuda, each)) for each in ordinals]
 
 
-def lacking(repository: Path) -> list[str]:
-    """What this machine and this repository lack for serving on the GPUs, a line each."""
+def missing_requirements(repository: Path) -> list[str]:
+    """Requirements for serving on the GPUs that this machine or the repository does not meet, a line each."""
     gpus = find_gpus()
     if not gpus:
         return ["no NVIDIA GPU or no driver here"]
@@ -71,9 +71,9 @@ def _of_precision(repository: Path, gpus: list[Gpu]) -> list[str]:
     try:
         precision = precision_of(repository / "bert-large" / "1" / "model.pt")
     except (OSError, zipfile.BadZipFile):
-        return []  # whoever starts a server is told of that at length
+        return []  # starting a server reports it
     if precision == "int8":
-        return ["the encoder is built in int8, which the CPU alone computes (`readability build` on this machine)"]
+        return ["the encoder is built in int8, which only the CPU computes (`readability build` on this machine)"]
     return [
         f"GPU {number} ({gpu.name}) does not multiply fp8, in which the encoder is built: compute capability "
         f"{'.'.join(map(str, gpu.capability))}, 8.9 is needed (`readability build --precision bf16`)"
@@ -83,7 +83,7 @@ def _of_precision(repository: Path, gpus: list[Gpu]) -> list[str]:
 
 
 def _torch_has_cuda() -> bool:
-    import torch  # takes a second, and is asked only where there is a GPU
+    import torch  # takes a second: only where there is a GPU
 
     return torch.version.cuda is not None
 

@@ -3,8 +3,8 @@
 from enum import StrEnum
 from pathlib import Path
 
-from serving.errors import PlacementError
-from serving.gpu import lacking
+from readability_triton.serving.errors import PlacementError
+from readability_triton.serving.gpu import missing_requirements
 
 HIDDEN = {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -20,14 +20,14 @@ class Placement(StrEnum):
 def placement_environment(placement: Placement, repository: Path) -> dict[str, str]:
     """Environment variables that bring the placement of a repository's models about.
 
-    `auto` is the GPU where nothing is lacking for it.
+    `auto` is the GPU if no requirement is missing.
 
     Raises:
-        PlacementError: for `gpu` on a machine that lacks something for it; the message names all of it.
+        PlacementError: for `gpu` on a machine with missing requirements; the message names them all.
     """
     if placement is Placement.CPU:
         return HIDDEN
-    missing = lacking(repository)
+    missing = missing_requirements(repository)
     if placement is Placement.GPU and missing:
         raise PlacementError(f"--placement gpu: {'; '.join(missing)}; --placement cpu runs the same models")
     return HIDDEN if missing else {}

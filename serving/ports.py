@@ -3,7 +3,7 @@
 import socket
 from contextlib import ExitStack
 
-from serving.errors import PortTakenError
+from readability_triton.serving.errors import PortTakenError
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:

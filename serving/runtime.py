@@ -8,7 +8,7 @@ import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.errors import TritonNotFoundError
+from readability_triton.serving.errors import TritonNotFoundError
 
 CONTAINER_EXECUTABLE = Path("/opt/tritonserver/bin/tritonserver")
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -34,7 +34,7 @@ class Runtime:
     libraries: list[Path] = field(default_factory=list)
 
     def is_drop_in(self, backend: str) -> bool:
-        """Whether `backend` is ours, in place of a native one that this Triton lacks."""
+        """Whether `backend` is our drop-in for a native one that this Triton does not have."""
         return self.backends[backend].parent == DROP_INS
 
 

@@ -10,24 +10,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving import log
-from serving.artefacts import check_built
-from serving.backend_directory import lay_out
-from serving.control import ControlError, ModelControl
-from serving.environment import PROJECT_ROOT, server_environment
-from serving.errors import ModelLoadError, PortTakenError, ServerDiedError
-from serving.gpu import find_gpus
-from serving.placement import Placement
-from serving.ports import check_free, free_ports
-from serving.runtime import Runtime, find_runtime
-from serving.stubs import shared_memory
-from serving.supervisor import Supervisor
-from serving.tracing import DEFAULT_RATE, Tracing
+from readability_triton.serving import log
+from readability_triton.serving.artefacts import check_built
+from readability_triton.serving.backend_directory import lay_out
+from readability_triton.serving.control import ControlError, ModelControl
+from readability_triton.serving.environment import IMPORT_ROOT, server_environment
+from readability_triton.serving.errors import ModelLoadError, PortTakenError, ServerDiedError
+from readability_triton.serving.gpu import find_gpus
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.ports import check_free, free_ports
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.runtime import Runtime, find_runtime
+from readability_triton.serving.stubs import shared_memory
+from readability_triton.serving.supervisor import Supervisor
+from readability_triton.serving.tracing import DEFAULT_RATE, Tracing
 
-DEFAULT_REPOSITORY = PROJECT_ROOT / "model_repository"
 EXIT_TIMEOUT_S = 30
 READY_TIMEOUT_S = 300
 STUCK_S = 3
@@ -53,7 +53,7 @@ class Options:
         trace_rate: one request in so many is traced.
     """
 
-    repository: Path = DEFAULT_REPOSITORY
+    repository: Path = field(default_factory=default_repository)
     placement: Placement = Placement.AUTO
     host: str = "127.0.0.1"
     http_port: int = 0
@@ -92,7 +92,7 @@ class TritonServer:
             self.process = subprocess.Popen(
                 self._command(options.repository, backends, environment),
                 env=environment,
-                cwd=PROJECT_ROOT,
+                cwd=IMPORT_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
@@ -131,8 +131,8 @@ class TritonServer:
         """Address of the Prometheus metrics."""
         return f"http://{self.host}:{self.metrics_port}/metrics"
 
-    def wait_until_ready(self, show: Callable[[list[str]], None]) -> None:
-        """Wait for every model; `show` is told now and then which are loaded.
+    def wait_until_ready(self, on_progress: Callable[[list[str]], None]) -> None:
+        """Wait for every model; `on_progress` is called with the models loaded so far.
 
         Raises:
             ModelLoadError: if the server gives up, with the reasons from its log.
@@ -141,7 +141,7 @@ class TritonServer:
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._is_ready():
             lines = self.read_log()
-            show(log.loaded_models(lines))
+            on_progress(log.loaded_models(lines))
             if self.process.poll() is not None:
                 reasons = log.failures(self.read_log()) or self.read_log()[-5:]
                 raise ModelLoadError("\n".join(["Triton did not start:", *(f"  {reason}" for reason in reasons)]))
@@ -168,7 +168,7 @@ class TritonServer:
         """Wait for the server to end.
 
         Raises:
-            ServerDiedError: when it does, since nobody asked it to.
+            ServerDiedError: when it does.
         """
         code = self.process.wait()
         raise ServerDiedError(f"Triton ended by itself with exit code {code}; its log is {self.log_file}")
@@ -221,26 +221,28 @@ class TritonServer:
 
 @contextmanager
 def running(
-    options: Options, show: Callable[[list[str]], None] = lambda _: None, tell: Callable[[str], None] = lambda _: None
+    options: Options,
+    on_progress: Callable[[list[str]], None] = lambda _: None,
+    on_reload: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TritonServer]:
     """Start a server, wait until it is ready, load models again whose process dies, and stop it at the end.
 
     Args:
         options: how to serve.
-        show: told now and then, while the server starts, which models are loaded.
-        tell: told later, from another thread, a line about each model that was loaded again or did not load.
+        on_progress: called with the models loaded so far, while the server starts.
+        on_reload: called from another thread with a line about each model that is loaded again or fails to.
 
     Raises:
         NotBuiltError: if an artefact is missing from the repository.
-        ServingError: see `serving.errors`.
+        ServingError: see `readability_triton.serving.errors`.
     """
     check_built(options.repository)
     runtime = find_runtime()
     with tempfile.TemporaryDirectory(prefix="readability-") as folder:
         server = TritonServer(runtime, options, Path(folder))
         try:
-            server.wait_until_ready(show)
-            with Supervisor(server.process.pid, server.control, tell):
+            server.wait_until_ready(on_progress)
+            with Supervisor(server.process.pid, server.control, on_reload):
                 yield server
         finally:
             server.stop()

@@ -47,7 +47,7 @@ class Stub:
 def find_stubs(server: int) -> list[Stub]:
     """The stubs that are alive among the children of process `server`; takes some 10 µs for every process there is.
 
-    A stub that died stays a child until its model is loaded again, but a zombie tells nothing of what it was.
+    A stub that died stays a child until its model is loaded again, but a zombie no longer shows its command.
     """
     found = []
     for folder in PROC.iterdir():

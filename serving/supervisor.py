@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from serving.control import ControlError, ModelControl
-from serving.stubs import Stub, find_stubs, is_alive, process_state
+from readability_triton.serving.control import ControlError, ModelControl
+from readability_triton.serving.stubs import Stub, find_stubs, is_alive, process_state
 
 POLL_S = 0.25
 FIRST_PAUSE_S = 1.0

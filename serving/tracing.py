@@ -18,7 +18,7 @@ class Tracing:
         rate: one request in so many is traced.
 
     Triton would write a single file at the very end, which a server that must be killed never reaches, and which one
-    request that it lost track of keeps it from. So it writes parts, and they are put together here.
+    request that it lost track of prevents. So it writes parts, which are joined here.
     """
 
     file: Path
@@ -47,7 +47,7 @@ class Tracing:
         self.parts.mkdir()
 
     def end(self) -> None:
-        """After the server has ended: put the parts together, once."""
+        """After the server has ended: join the parts, once."""
         if not self.parts.is_dir():
             return
         parts = sorted(self.parts.iterdir(), key=lambda part: int(part.suffix[1:]))

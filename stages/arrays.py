@@ -20,7 +20,7 @@ def as_array(tensor: Any) -> Array:
     return cupy.from_dlpack(tensor)
 
 
-def together(*arrays: Array) -> tuple[Array, ...]:
+def on_one_device(*arrays: Array) -> tuple[Array, ...]:
     """The arrays, all on the GPU if one of them is there."""
     if all(isinstance(array, np.ndarray) for array in arrays):
         return arrays
@@ -33,7 +33,7 @@ def joined(arrays: Sequence[Array]) -> Array:
     """One array after another along the first axis, on the GPU if one of them is there; a single one is not copied."""
     if len(arrays) == 1:
         return arrays[0]
-    first, *others = together(*arrays)
+    first, *others = on_one_device(*arrays)
     if isinstance(first, np.ndarray):
         return np.concatenate([first, *others])
     import cupy  # only where a GPU is

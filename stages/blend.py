@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.errors import InvalidRowError
+from readability_triton.stages.errors import InvalidRowError
 
 
 def check_weights(weights: NDArray[np.float32]) -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel
 
-from stages.fp8 import put_fp8
-from stages.precision import NOTE, Precision
+from readability_triton.stages.fp8 import put_fp8
+from readability_triton.stages.precision import NOTE, Precision
 
 LONGEST = 512
 """Tokens of a row, of what BERT was trained on."""

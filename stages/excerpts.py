@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stages.errors import InvalidRowError
+from readability_triton.stages.errors import InvalidRowError
 
 MOST_BYTES = 1 << 20
 """Of one text: some 170,000 words, far more than any excerpt has. One of 60 MB would keep everyone waiting for long."""

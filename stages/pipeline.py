@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import encoder, features, forest, tokens
-from stages.blend import blend
+from readability_triton.stages import encoder, features, forest, tokens
+from readability_triton.stages.blend import blend
 
 
 class InProcessPipeline:

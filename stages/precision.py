@@ -6,7 +6,7 @@ from typing import Literal
 
 Precision = Literal["fp32", "bf16", "int8", "fp8"]
 """Of the encoder's layers. `int8` and `fp8` keep linear layers' weights in 8 bits and round what goes into them anew:
-`int8` for every batch (dynamic quantisation), on the CPU only; `fp8` for every token, in the feed-forward layers alone
+`int8` for every batch (dynamic quantisation), on the CPU only; `fp8` for every token, in the feed-forward layers only
 and the rest in bf16, for GPUs that multiply it."""
 
 NOTE = "precision"

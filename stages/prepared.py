@@ -1,8 +1,15 @@
-"""What `preprocess` makes of texts. A file of its own: `bls` needs it without a tokenizer."""
+"""The interface of stage `preprocess`, which `stages/preprocess.py` and `stages/device/preprocess.py` implement.
 
-from typing import NamedTuple
+It needs neither a tokenizer nor a GPU: `bls` reads it too.
+"""
 
-from stages.arrays import Array
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from readability_triton.stages.arrays import Array
+
+TOKENIZER, FEATURES = "tokenizer.json", "features.json"
+"""Artefacts of the stage, in the model's version folder."""
 
 
 class Prepared(NamedTuple):
@@ -21,3 +28,10 @@ class Prepared(NamedTuple):
     def rows(self, start: int, end: int) -> "Prepared":
         """A part of the rows, of arrays."""
         return Prepared(*(array[start:end] for array in self))
+
+
+class Preprocess(Protocol):
+    """Makes token ids, attention mask and features of texts."""
+
+    def prepare(self, texts: Sequence[str]) -> Prepared:
+        """Ids, mask and features of `texts`."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from client.cli import COMMANDS
-from ensemble.config import read_config
-from ensemble.dag import Dag
-from ensemble.draw import as_mermaid
+from readability_triton.cli.main import COMMANDS
+from readability_triton.ensemble.config import read_config
+from readability_triton.ensemble.dag import Dag
+from readability_triton.ensemble.draw import as_mermaid
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,4 +35,13 @@ def test_commands_exist(page: Path) -> None:
 @pages
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
-        assert (page.parent / link).exists(), link
+        file, _, anchor = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

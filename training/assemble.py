@@ -5,10 +5,10 @@ import copy
 import torch
 from torch import Tensor
 
-from stages.encoder import PooledEncoder
-from training.base_encoder import BaseEncoder, EncoderError
-from training.bundle import Bundle
-from training.changes import unpack
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.base_encoder import BaseEncoder, EncoderError
+from readability_triton.training.bundle import Bundle
+from readability_triton.training.changes import unpack
 
 
 def base_weights(encoder: PooledEncoder) -> dict[str, Tensor]:

@@ -10,14 +10,14 @@ import torch
 from tokenizers import Tokenizer
 from torch.jit import ScriptModule
 
-from stages.encoder import PooledEncoder, save_encoder, to_torchscript
-from stages.pipeline import InProcessPipeline
-from stages.precision import Precision
-from training.assemble import assemble
-from training.base_encoder import BaseEncoder, load_base_encoder
-from training.bundle import Bundle
-from training.compute import choose_compute
-from training.config_parameters import set_parameters
+from readability_triton.stages.encoder import PooledEncoder, save_encoder, to_torchscript
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.stages.precision import Precision
+from readability_triton.training.assemble import assemble
+from readability_triton.training.base_encoder import BaseEncoder, load_base_encoder
+from readability_triton.training.bundle import Bundle
+from readability_triton.training.compute import choose_compute
+from readability_triton.training.config_parameters import set_parameters
 
 REFERENCE_TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.05, "int8": 0.1, "fp8": 0.2}
 """How far a score may lie from the bundle's reference, which is FP32."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save, save_file
 
-from stages.features import FeatureSpec
+from readability_triton.stages.features import FeatureSpec
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "minilm"
 HASH_BYTES = 8
@@ -31,7 +31,7 @@ class Facts:
 
     Attributes:
         encoder: hub id or folder of the base encoder.
-        encoder_sha256: SHA-256 of its weights, as `training.base_encoder.BaseEncoder` has it.
+        encoder_sha256: SHA-256 of its weights, as `readability_triton.training.base_encoder.BaseEncoder` has it.
         layers: layers whose outputs are averaged, 1 for the first.
         bert_weight: the blend weight with the least out-of-fold error.
         quantiles: of the training targets, evenly spaced from the least to the greatest.
@@ -63,7 +63,7 @@ class OutOfFold:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything that training learned; `changes` is what `training.changes.pack` makes."""
+    """Everything that training learned; `changes` is what `readability_triton.training.changes.pack` makes."""
 
     facts: Facts
     changes: Mapping[str, NDArray[np.generic]]

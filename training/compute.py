@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from stages.encoder import PooledEncoder
+from readability_triton.stages.encoder import PooledEncoder
 
 
 @dataclass(frozen=True)

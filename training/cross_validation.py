@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from stages.features import FeatureSpec, extract
-from stages.forest import predict
-from training.corpus import Corpus
-from training.forest import fit_forest
+from readability_triton.stages.features import FeatureSpec, extract
+from readability_triton.stages.forest import predict
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.forest import fit_forest
 
 N_FOLDS = 5
 

@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from training.run_folder import Epoch
+from readability_triton.training.run_folder import Epoch
 
 
 def plot_curves(log: Sequence[Epoch], path: Path) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.pipeline import InProcessPipeline
-from training.bundle import Bundle, hash_text, hash_url
-from training.corpus import Corpus
-from training.cross_validation import Predictions
-from training.metrics import Metrics, measure
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.training.bundle import Bundle, hash_text, hash_url
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import Predictions
+from readability_triton.training.metrics import Metrics, measure
 
 BATCH = 16
 

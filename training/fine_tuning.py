@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.encoder import PooledEncoder
-from training.compute import Compute
-from training.head import Head
-from training.lower_states import LowerStates
-from training.recipe import Recipe
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.compute import Compute
+from readability_triton.training.head import Head
+from readability_triton.training.lower_states import LowerStates
+from readability_triton.training.recipe import Recipe
 
 BATCHES_SORTED_TOGETHER = 25
 PREDICT_BATCH = 32

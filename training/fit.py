@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 import numpy as np
 from numpy.typing import NDArray
 
-from training.fine_tuning import FineTuning
-from training.metrics import rmse
-from training.run_folder import Epoch, RunFolder
+from readability_triton.training.fine_tuning import FineTuning
+from readability_triton.training.metrics import rmse
+from readability_triton.training.run_folder import Epoch, RunFolder
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress display with a title and a total; what it yields is told how much more is done."""

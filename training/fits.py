@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.fit import Progress, fit
-from training.run_folder import RunFolder
-from training.task import Task
+from readability_triton.training.fit import Progress, fit
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,10 @@ def _rows_to_go(task: Task, plan: Plan) -> int:
 
 def _start(shared: Path, plan: Plan, run: RunFolder, jobs: int) -> tuple[BaseProcess, Connection]:
     """A process for the plan, and what it tells: how many more rows it has gone through, and an end when it is done."""
-    # PyTorch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
+    # PyTorch's threads do not survive a fork of this process. The server of this context has imported everything, once,
+    # and has computed nothing.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     told, tell = context.Pipe(duplex=False)
     process = context.Process(target=_run_alone, args=(shared, plan, run, jobs, tell), name=plan.name, daemon=True)
     process.start()

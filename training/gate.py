@@ -11,11 +11,11 @@ import treelite
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from stages.features import FeatureSpec, extract
-from stages.forest import predict
-from training.corpus import Corpus
-from training.cross_validation import Predictions, folds
-from training.metrics import rmse
+from readability_triton.stages.features import FeatureSpec, extract
+from readability_triton.stages.forest import predict
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import Predictions, folds
+from readability_triton.training.metrics import rmse
 
 N_TREES = 50
 MAX_DEPTH = 8

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from stages.encoder import PooledEncoder
-from stages.tokens import tokenize
-from training.compute import Compute
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.stages.tokens import tokenize
+from readability_triton.training.compute import Compute
 
 BATCH = 16
 

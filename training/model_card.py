@@ -9,12 +9,12 @@ from urllib.parse import urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from training.corpus import Corpus
-from training.cross_validation import Predictions
-from training.evaluate import scorer_metrics
-from training.metrics import Estimate, measure
-from training.recipe import Recipe
-from training.train import Trained
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import Predictions
+from readability_triton.training.evaluate import scorer_metrics
+from readability_triton.training.metrics import Estimate, measure
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.train import Trained
 
 N_BANDS = 5
 SMALLEST_KIND = 100

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel
 
-from stages.encoder import PooledEncoder, save_encoder, to_torchscript
-from stages.precision import Precision
-from training.config_parameters import set_parameters
+from readability_triton.stages.encoder import PooledEncoder, save_encoder, to_torchscript
+from readability_triton.stages.precision import Precision
+from readability_triton.training.config_parameters import set_parameters
 
 BERT_LARGE = {
     "hidden_size": 1024,

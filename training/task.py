@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.encoder import PooledEncoder
-from training.base_encoder import BaseEncoder
-from training.compute import Compute
-from training.corpus import Corpus
-from training.fine_tuning import FineTuning
-from training.lower_states import LowerStates
-from training.recipe import Recipe
-from training.teacher import teach
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.base_encoder import BaseEncoder
+from readability_triton.training.compute import Compute
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.fine_tuning import FineTuning
+from readability_triton.training.lower_states import LowerStates
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.teacher import teach
 
 
 @dataclass(frozen=True)

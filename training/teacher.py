@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from training.base_encoder import EncoderError, find_folder, weights_sha256
-from training.compute import Compute
-from training.cross_validation import N_FOLDS
-from training.head import Head
-from training.recipe import Recipe
+from readability_triton.training.base_encoder import EncoderError, find_folder, weights_sha256
+from readability_triton.training.compute import Compute
+from readability_triton.training.cross_validation import N_FOLDS
+from readability_triton.training.head import Head
+from readability_triton.training.recipe import Recipe
 
 BATCH = 16
 TEACHER_PENALTY = 8000.0

@@ -9,28 +9,35 @@ import treelite
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.encoder import PooledEncoder, to_torchscript
-from stages.encoder import predict as predict_bert
-from stages.features import FeatureSpec, extract
-from stages.forest import predict as predict_cuml
-from stages.tokens import tokenize
-from training.assemble import assemble, base_weights
-from training.base_encoder import BaseEncoder
-from training.bundle import Bundle, Facts, OutOfFold, forest_bytes, hash_text, hash_url, quantiles
-from training.changes import pack
-from training.compute import Compute
-from training.corpus import Corpus
-from training.cross_validation import N_FOLDS, Predictions, best_epoch, best_weight, folds, out_of_fold_forest
-from training.fine_tuning import saved_weights
-from training.fit import Progress
-from training.fits import Plan, run_fits
-from training.forest import fit_forest, forest_device
-from training.gate import fit_gate
-from training.halves import with_halves
-from training.lower_states import compute_lower_states
-from training.recipe import Recipe
-from training.run_folder import RunFolder
-from training.task import Task
+from readability_triton.stages.encoder import PooledEncoder, to_torchscript
+from readability_triton.stages.encoder import predict as predict_bert
+from readability_triton.stages.features import FeatureSpec, extract
+from readability_triton.stages.forest import predict as predict_cuml
+from readability_triton.stages.tokens import tokenize
+from readability_triton.training.assemble import assemble, base_weights
+from readability_triton.training.base_encoder import BaseEncoder
+from readability_triton.training.bundle import Bundle, Facts, OutOfFold, forest_bytes, hash_text, hash_url, quantiles
+from readability_triton.training.changes import pack
+from readability_triton.training.compute import Compute
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import (
+    N_FOLDS,
+    Predictions,
+    best_epoch,
+    best_weight,
+    folds,
+    out_of_fold_forest,
+)
+from readability_triton.training.fine_tuning import saved_weights
+from readability_triton.training.fit import Progress
+from readability_triton.training.fits import Plan, run_fits
+from readability_triton.training.forest import fit_forest, forest_device
+from readability_triton.training.gate import fit_gate
+from readability_triton.training.halves import with_halves
+from readability_triton.training.lower_states import compute_lower_states
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.task import Task
 
 FINAL = "all-rows"
 
@@ -62,8 +69,8 @@ def train(
         corpus: scored excerpts.
         base: the pretrained encoder.
         recipe: the settings of the fine-tuning.
-        teacher: what `training.teacher.teacher_means` gave for `with_halves` of the excerpts, or None to learn from the
-            human scores alone.
+        teacher: what `teacher_means` gave for `with_halves` of the excerpts, or None to learn from the human scores
+            alone.
         reference_texts: texts whose scores go into the bundle, for `build` to check itself against.
         run: where what is done is kept, to go on from.
         compute: where to compute.

@@ -5,10 +5,10 @@ import asyncio
 import numpy as np
 from numpy.typing import NDArray
 
-from bls.batch import CUML, Batch, Outcome, missing, of_both, of_cuml, on_host
-from bls.rows import take
-from bls.stages import Stages, Tensor
-from stages.prepared import Prepared
+from readability_triton.bls.batch import CUML, Batch, Outcome, missing, of_both, of_cuml, on_host
+from readability_triton.bls.rows import take
+from readability_triton.bls.stages import Stages, Tensor
+from readability_triton.stages.prepared import Prepared
 
 
 async def cascade(stages: Stages, batch: Batch, *, tolerance: float = 0.37) -> Outcome:

@@ -5,9 +5,9 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
-from bls.stages import StageError, StageLateError, Stages
-from stages.prepared import Prepared
+from readability_triton.bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
+from readability_triton.bls.stages import StageError, StageLateError, Stages
+from readability_triton.stages.prepared import Prepared
 
 ALONE = True
 """Each request has a deadline of its own, so none shares its calls with another."""

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bls.batch import Batch, Outcome, excused, missing, of_bert, of_both, of_cuml, on_host, same
-from bls.stages import StageError, Stages
+from readability_triton.bls.batch import Batch, Outcome, excused, missing, of_bert, of_both, of_cuml, on_host, same
+from readability_triton.bls.stages import StageError, Stages
 
 ENSEMBLE = "ensemble_all"
 

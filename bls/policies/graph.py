@@ -1,9 +1,9 @@
 """Policy `graph`: run the DAG of `ensemble_all`, as its config.pbtxt has it, step by step through BLS."""
 
-from bls.batch import Batch, Outcome, missing, on_host, same
-from bls.stages import StageError, Stages
-from ensemble.config import ConfigError
-from ensemble.run import run
+from readability_triton.bls.batch import Batch, Outcome, missing, on_host, same
+from readability_triton.bls.stages import StageError, Stages
+from readability_triton.ensemble.config import ConfigError
+from readability_triton.ensemble.run import run
 
 ENSEMBLE = "ensemble_all"
 SCORERS = ("bert_large_score", "cuml_score")

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from bls.batch import Batch, Outcome, of_both
-from bls.stages import Stages
+from readability_triton.bls.batch import Batch, Outcome, of_both
+from readability_triton.bls.stages import Stages
 
 
 async def parallel(stages: Stages, batch: Batch) -> Outcome:

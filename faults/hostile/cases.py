@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from faults.hostile.wire import Channel, Reply, post
-from faults.traffic import BLS, ENSEMBLE
+from readability_triton.faults.hostile.wire import Channel, Reply, post
+from readability_triton.faults.traffic import BLS, ENSEMBLE
 
 PLANES = 17
 LARGEST_BODY = 64 << 20
@@ -112,7 +112,7 @@ def _odd_text(rng: random.Random) -> bytes:
 
 
 def odd_parameters(rng: random.Random, server: Server) -> Reply:
-    """Policies that there are not, settings of wrong types and values, parameters that nobody knows."""
+    """Unknown policies, settings of wrong types and values, unknown parameters."""
     name = rng.choice((*SETTINGS, "unknown", "", "x" * 1000))
     value = rng.choice((*SETTINGS.get(name, ()), None, 1, "1", [], {}, 1e308, "\ud800"))
     policy = rng.choice((*POLICIES, "cascade", "deadline", "fallback", "graph", 7, None, True, ["parallel"]))

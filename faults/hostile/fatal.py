@@ -1,4 +1,4 @@
-"""Single requests that Triton 24.10 is known to die of, each sent to a server of its own.
+"""Single requests that Triton 24.10 is known to die of, each sent to its own server.
 
 None reaches our code, which could refuse it. That a server dies of one is noted, and is no failure here; that honest
 clients get anything but right answers and clear errors meanwhile is one.
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 from tritonclient.grpc import service_pb2
 
-from faults.hostile.cases import body, packed
-from faults.hostile.wire import Channel, Fate, Reply, post
-from faults.load import Sample
-from faults.orphans import end_orphans
-from faults.result import Result, account
-from faults.setting import Fault, Setting
-from faults.traffic import BLS, PARALLEL
-from faults.watch import wait_for
-from serving.server import Options, TritonServer, running
-from serving.stubs import find_stubs
+from readability_triton.faults.hostile.cases import body, packed
+from readability_triton.faults.hostile.wire import Channel, Fate, Reply, post
+from readability_triton.faults.load import Sample
+from readability_triton.faults.orphans import end_orphans
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import BLS, PARALLEL
+from readability_triton.faults.watch import wait_for
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.serving.stubs import find_stubs
 
 NAME = "fatal-requests"
 INFER = f"/v2/models/{BLS}/infer"
@@ -117,4 +117,4 @@ def _signal_name(number: int) -> str:
     return signal.Signals(number).name if number > 0 else f"exit code {-number}"
 
 
-FAULTS = (Fault(NAME, "requests that Triton 24.10 is known to die of, each to a server of its own", _run),)
+FAULTS = (Fault(NAME, "requests that Triton 24.10 is known to die of, each to its own server", _run),)

@@ -5,14 +5,14 @@ import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
-from faults.hostile.cases import CASES, Server
-from faults.hostile.wire import Channel, Fate, Reply
-from faults.load import Load
-from faults.result import Result
-from faults.setting import Fault, Setting
-from faults.traffic import PARALLEL
-from faults.watch import after, errors_of
-from serving.server import TritonServer
+from readability_triton.faults.hostile.cases import CASES, Server
+from readability_triton.faults.hostile.wire import Channel, Fate, Reply
+from readability_triton.faults.load import Load
+from readability_triton.faults.result import Result
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import PARALLEL
+from readability_triton.faults.watch import after, errors_of
+from readability_triton.serving.server import TritonServer
 
 AT_ONCE = 4
 MOST_MESSAGES = 3

@@ -4,17 +4,17 @@ import random
 import signal
 import time
 
-from faults.command import serving
-from faults.load import Load, Sample, Target
-from faults.orphans import end_orphans
-from faults.result import Result, account
-from faults.setting import Fault, Setting
-from faults.traffic import FALLBACK, PARALLEL, Asked, draw
-from faults.verdict import Kind
-from faults.watch import after
-from serving.ports import free_ports
-from serving.server import Options, running
-from serving.stubs import find_stubs
+from readability_triton.faults.command import serving
+from readability_triton.faults.load import Load, Sample, Target
+from readability_triton.faults.orphans import end_orphans
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import FALLBACK, PARALLEL, Asked, draw
+from readability_triton.faults.verdict import Kind
+from readability_triton.faults.watch import after
+from readability_triton.serving.ports import free_ports
+from readability_triton.serving.server import Options, running
+from readability_triton.serving.stubs import find_stubs
 
 DOWN_S = 1.0
 N_IN_FLIGHT = 24

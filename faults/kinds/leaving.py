@@ -5,12 +5,12 @@ import random
 import time
 from collections.abc import Iterable, Mapping
 
-from faults.load import make_client
-from faults.metrics import pending_requests
-from faults.result import Result
-from faults.setting import Fault, Setting, target
-from faults.traffic import FALLBACK, PARALLEL, Asked, draw
-from faults.watch import after, wait_for
+from readability_triton.faults.load import make_client
+from readability_triton.faults.metrics import pending_requests
+from readability_triton.faults.result import Result
+from readability_triton.faults.setting import Fault, Setting, target
+from readability_triton.faults.traffic import FALLBACK, PARALLEL, Asked, draw
+from readability_triton.faults.watch import after, wait_for
 
 FLOWS = (*PARALLEL, FALLBACK)
 N_LEAVING = 40

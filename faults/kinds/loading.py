@@ -3,15 +3,16 @@
 import shutil
 import time
 
-from faults.command import serving
-from faults.copies import copy_repository
-from faults.load import Load
-from faults.result import Result, account
-from faults.setting import Fault, Setting, target
-from faults.traffic import CASCADES, FALLBACK, PARALLEL
-from faults.verdict import Kind
-from serving.errors import ModelLoadError
-from serving.server import Options, running
+from readability_triton.cli.failures import EXIT_CODES
+from readability_triton.faults.command import serving
+from readability_triton.faults.load import Load
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Fault, Setting, target
+from readability_triton.faults.traffic import CASCADES, FALLBACK, PARALLEL
+from readability_triton.faults.verdict import Kind
+from readability_triton.serving.errors import ModelLoadError
+from readability_triton.serving.repository import copy_repository
+from readability_triton.serving.server import Options, running
 
 LOOK_S = 3.0
 LONGEST_NOTE = 160
@@ -42,7 +43,7 @@ def _broken_encoder(setting: Setting) -> Result:
     with serving(copy) as served:
         code = None if served.urls else served.process.wait(60)
         said = [line for line in served.said().splitlines() if "bert-large" in line]
-    broken = [] if code == ModelLoadError.exit_code else [f"exit code {code} instead of {ModelLoadError.exit_code}"]
+    broken = [] if code == EXIT_CODES[ModelLoadError] else [f"exit code {code} instead of {EXIT_CODES[ModelLoadError]}"]
     return account(
         "broken-encoder",
         [],

@@ -4,14 +4,14 @@ import random
 import time
 from functools import partial
 
-from faults.result import Result
-from faults.setting import Fault, Setting
-from faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, draw
-from faults.watch import after
+from readability_triton.faults.result import Result
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, draw
+from readability_triton.faults.watch import after
 
 AT_ONCE = {ENSEMBLE: 600, BLS: 1200}
-"""More than two batches of `bls_pipeline`: whoever is in the third has waited for the second, and is told that it is
-busy. `ensemble_all` knows nothing of the kind and answers all, so fewer are sent."""
+"""More than two batches of `bls_pipeline`: a request of the third waits for the second, and fails with UNAVAILABLE.
+`ensemble_all` has no such bound and answers all, so fewer are sent."""
 
 
 def _overfill(setting: Setting, name: str, flow: Flow) -> Result:

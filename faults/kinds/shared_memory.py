@@ -1,6 +1,6 @@
 """Shared memory that runs out: Triton exchanges tensors with its stubs in /dev/shm.
 
-Where the kernel lets us, the server gets a small /dev/shm of its own, so that nothing else on the machine can feel it.
+Where the kernel lets us, the server gets its own small /dev/shm, so that nothing else on the machine is affected.
 Otherwise the machine's own is filled for a moment, unless it is too large for that.
 """
 
@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from faults.command import Served, serving
-from faults.load import Load, Target
-from faults.result import Result, account
-from faults.setting import Fault, Setting
-from faults.traffic import PARALLEL, draw
-from faults.watch import RECOVERY_LIMIT_S, wait_for
+from readability_triton.faults.command import Served, serving
+from readability_triton.faults.load import Load, Target
+from readability_triton.faults.result import Result, account
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import PARALLEL, draw
+from readability_triton.faults.watch import RECOVERY_LIMIT_S, wait_for
 
 NAME = "shared-memory-full"
 SHM = Path("/dev/shm")  # noqa: S108  # nothing of ours is kept there
@@ -28,7 +28,7 @@ LARGEST_FILLED_MIB = 8 * 1024
 FULL_S = 4.0
 N_LARGE = 12
 LARGE_ROWS = 256
-"""Their ids and mask alone take 2 MiB."""
+"""Ids and mask take 2 MiB."""
 
 
 def _fill_up(setting: Setting) -> Result:

@@ -3,11 +3,11 @@
 import time
 from functools import partial
 
-from faults.copies import HANG, RAISE, trap
-from faults.result import Result
-from faults.setting import Fault, Setting
-from faults.traffic import DEADLINE, ENSEMBLE, EVERYTHING, FALLBACK, OWN_DEADLINE
-from faults.watch import after, errors_of, late_of
+from readability_triton.faults.copies import HANG, RAISE, trap
+from readability_triton.faults.result import Result
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import DEADLINE, ENSEMBLE, EVERYTHING, FALLBACK, OWN_DEADLINE
+from readability_triton.faults.watch import after, errors_of, late_of
 
 TRAPPED_S = 4.0
 """Longer than requests with a deadline have."""

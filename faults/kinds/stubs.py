@@ -5,11 +5,11 @@ import signal
 import time
 from functools import partial
 
-from faults.result import Result
-from faults.setting import Fault, Setting
-from faults.traffic import FALLBACK
-from faults.watch import after, errors_of
-from serving.stubs import find_stubs
+from readability_triton.faults.result import Result
+from readability_triton.faults.setting import Fault, Setting
+from readability_triton.faults.traffic import FALLBACK
+from readability_triton.faults.watch import after, errors_of
+from readability_triton.serving.stubs import find_stubs
 
 MODELS = ("preprocess", "bert-large", "cuml", "gate", "postprocess", "bls_pipeline")
 SCORERS = ("bert-large", "cuml")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.stubs import PROC, find_stubs, shared_memory
+from readability_triton.serving.stubs import PROC, find_stubs, shared_memory
 
 SERVER = "tritonserver"
 MEGABYTE = 1 << 20
@@ -17,8 +17,8 @@ class Reading:
 
     Attributes:
         requests: how many had been answered by then.
-        values: by name: `<process> memory` in MB of anonymous pages, what the process has for itself alone, `<process>
-            files` as a number, and `shared memory` in MB and `shared-memory regions` as a number, for all together.
+        values: by name: `<process> memory` in MB of anonymous pages, private to the process, `<process>
+            files` as a number, and `shared memory` in MB and `shared-memory regions` as a number, over all processes.
     """
 
     requests: int

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from client.async_scorer import AsyncScorer
-from client.errors import InvalidRequestError, ReadabilityError
-from faults.load import Target, ask, make_client
-from faults.soak.resources import Reading, read
-from faults.traffic import BLS, CASCADES, EVERYTHING, PARALLEL, Flow, draw
-from faults.verdict import Kind, Verdict
-from serving.stubs import is_alive, process_state
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.errors import InvalidRequestError, ReadabilityError
+from readability_triton.faults.load import Target, ask, make_client
+from readability_triton.faults.soak.resources import Reading, read
+from readability_triton.faults.traffic import BLS, CASCADES, EVERYTHING, PARALLEL, Flow, draw
+from readability_triton.faults.verdict import Kind, Verdict
+from readability_triton.serving.stubs import is_alive, process_state
 
 EVERY_S = 5.0
 LARGE = 64
@@ -69,7 +69,7 @@ async def run(
     server: int,
     n_requests: int,
     concurrency: int,
-    advance: Callable[[int], None],
+    on_progress: Callable[[int], None],
     seed: int,
 ) -> None:
     """Send requests, so many at a time, and note what comes back in `soak`, which keeps it if this is stopped.
@@ -80,7 +80,7 @@ async def run(
         server: the server's process.
         n_requests: how many.
         concurrency: how many at a time.
-        advance: told of each that has ended.
+        on_progress: called with 1 after each request.
         seed: of what is sent.
 
     Raises:
@@ -90,7 +90,7 @@ async def run(
     clients = {flow: make_client(flow, target.urls) for flow in EVERYTHING}
     callers = [_Caller(soak, target, clients, seed + number) for number in range(concurrency)]
     watcher = asyncio.create_task(_watch(soak, server))
-    sending = asyncio.gather(*(caller.run(kinds, advance) for caller in callers))
+    sending = asyncio.gather(*(caller.run(kinds, on_progress) for caller in callers))
     either: tuple[asyncio.Future[Any], ...] = (watcher, sending)
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +122,7 @@ class _Caller:
         self._soak, self._target, self._clients = soak, target, clients
         self._random = random.Random(seed)
 
-    async def run(self, kinds: Iterator[str], advance: Callable[[int], None]) -> None:
+    async def run(self, kinds: Iterator[str], on_progress: Callable[[int], None]) -> None:
         for kind in kinds:
             if kind == "bad":
                 await self._bad()
@@ -130,7 +130,7 @@ class _Caller:
                 await self._cancelled()
             else:
                 await self._good(kind)
-            advance(1)
+            on_progress(1)
 
     async def _good(self, kind: str) -> None:
         flow = NO_ENCODER if kind == "no encoder" else self._random.choice(EVERYTHING)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from faults.soak.resources import Reading
+from readability_triton.faults.soak.resources import Reading
 
 WARM_UP = 0.2
 """Share of the requests before which readings do not count: the allocator's pools fill, caches and threads are made."""

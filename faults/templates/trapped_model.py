@@ -27,5 +27,5 @@ class TritonPythonModel:
         while (self.folder / "HANG").exists():
             time.sleep(POLL_S)
         if (self.folder / "RAISE").exists():
-            raise RuntimeError("this stage was told to fail")
+            raise RuntimeError("this stage is set to fail")
         return self.original.execute(requests)

@@ -1,4 +1,4 @@
-"""Texts as one array of code points, and what the rules of `stages.text` say of each code point, as tables."""
+"""Texts as one array of code points, and the rules of `readability_triton.stages.text` as tables of code points."""
 
 import re
 import string
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages import text as rules
-from stages.arrays import Array
+from readability_triton.stages import text as rules
+from readability_triton.stages.arrays import Array
 
 ROW_END = 0x110000
 """Stands after the last character of each row: no code point, and in no class."""

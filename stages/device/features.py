@@ -1,14 +1,14 @@
-"""Stage `preprocess`, part two, on the device: the 207 features of `stages.features`, by arrays."""
+"""Stage `preprocess`, part two, on the device: the 207 features of `readability_triton.stages.features`, by arrays."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from stages import features as reference
-from stages.arrays import Array
-from stages.device.characters import CONTEXTUAL, MARK, as_characters, tables
-from stages.device.sentences import count_sentences, is_among
-from stages.device.words import Words, find_words, hash_words
-from stages.features import COUNTS, N_FEATURES, VOCABULARY_SIZE, FeatureSpec
+from readability_triton.stages import features as reference
+from readability_triton.stages.arrays import Array
+from readability_triton.stages.device.characters import CONTEXTUAL, MARK, as_characters, tables
+from readability_triton.stages.device.sentences import count_sentences, is_among
+from readability_triton.stages.device.words import Words, find_words, hash_words
+from readability_triton.stages.features import COUNTS, N_FEATURES, VOCABULARY_SIZE, FeatureSpec
 
 
 class DeviceFeatures:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from stages.arrays import Array
-from stages.device.memory import share_one_pool
+from readability_triton.stages.arrays import Array
+from readability_triton.stages.device.memory import share_one_pool
 
 
 class DeviceForest:

@@ -59,7 +59,7 @@ class Graphs:
 
 
 def record_module(module: torch.jit.ScriptModule, device: torch.device, record: Record | None = None) -> Graphs | None:
-    """Graphs of a module for the shapes that it lists as `stages.encoder.LengthSorted` does; None if it lists none.
+    """Graphs of a module for the shapes that it lists, as `LengthSorted` of `stages/encoder.py` does; None if none.
 
     Raises:
         RuntimeError: if one of them cannot be recorded; the module can be called as before.

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from stages.device.features import DeviceFeatures
-from stages.device.memory import share_one_pool
-from stages.device.tokens import CudfWordPiece, DeviceTokenizer, vocabulary_of
-from stages.features import FeatureSpec
-from stages.prepared import Prepared
-from stages.preprocess import FEATURES, TOKENIZER
-from stages.tokens import load_tokenizer
+from readability_triton.stages.device.features import DeviceFeatures
+from readability_triton.stages.device.memory import share_one_pool
+from readability_triton.stages.device.tokens import CudfWordPiece, DeviceTokenizer, vocabulary_of
+from readability_triton.stages.features import FeatureSpec
+from readability_triton.stages.prepared import FEATURES, TOKENIZER, Prepared
+from readability_triton.stages.tokens import load_tokenizer
 
 
 class DevicePreprocess:
-    """Both parts over arrays of one module, CuPy or NumPy."""
+    """Implements `readability_triton.stages.prepared.Preprocess` over arrays of one module, CuPy or NumPy."""
 
     def __init__(self, tokenizer: DeviceTokenizer, features: DeviceFeatures) -> None:
         self._tokenizer, self._features = tokenizer, features

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from stages import text as rules
-from stages.arrays import Array
-from stages.device.characters import (
+from readability_triton.stages import text as rules
+from readability_triton.stages.arrays import Array
+from readability_triton.stages.device.characters import (
     CLOSING,
     RAW_WORD,
     ROW_END,
@@ -27,7 +27,7 @@ LONGEST = max(map(len, rules.ABBREVIATIONS))
 
 
 def count_sentences(characters: Characters, tables: Tables) -> Array:
-    """`stages.text.count_sentences` of each row: INT64 [B]."""
+    """`readability_triton.stages.text.count_sentences` of each row: INT64 [B]."""
     xp = characters.xp
     classes = tables.classes[characters.codes]
     ends = _sentence_ends(characters, classes, tables)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from stages import tokens as reference
-from stages.arrays import Array, to_host
-from stages.device.characters import ROW_END, SPACE, Characters, as_characters, running_sum, tables
+from readability_triton.stages import tokens as reference
+from readability_triton.stages.arrays import Array, to_host
+from readability_triton.stages.device.characters import ROW_END, SPACE, Characters, as_characters, running_sum, tables
 
 MEASURED = 0x30000
 """Code points above, almost all unassigned or private, are left to Hugging Face's tokenizer unmeasured."""
@@ -66,7 +66,7 @@ class CudfWordPiece:
 
 @dataclass(frozen=True)
 class Limits:
-    """What `stages.tokens` does after WordPiece.
+    """What `readability_triton.stages.tokens` does after WordPiece.
 
     Attributes:
         first: the id of the token before each text.
@@ -80,7 +80,7 @@ class Limits:
 
 
 class DeviceTokenizer:
-    """The ids and masks of `stages.tokens.tokenize`, made where the arrays of `xp` lie.
+    """The ids and masks of `readability_triton.stages.tokens.tokenize`, made where the arrays of `xp` lie.
 
     Args:
         tokenizer: Hugging Face's, whose answers are right by definition.
@@ -135,7 +135,8 @@ class DeviceTokenizer:
 def assemble(ids: Array, lengths: Array, limits: Limits, xp: Any) -> tuple[Array, Array]:
     """Ids and mask, two INT64 [B, L], from the ids of all rows one after another, without a loop over rows.
 
-    L is the longest that a row may become, rounded up as `stages.tokens` does: it is known without asking the device.
+    L is the longest that a row may become, rounded up as `readability_triton.stages.tokens` does: known without
+    asking the device.
 
     Args:
         ids: INT32 [N].

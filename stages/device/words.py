@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from stages.arrays import Array
-from stages.device.characters import WORD, Characters, Tables, as_characters, following, previous, running_sum
+from readability_triton.stages.arrays import Array
+from readability_triton.stages.device.characters import (
+    WORD,
+    Characters,
+    Tables,
+    as_characters,
+    following,
+    previous,
+    running_sum,
+)
 
 APOSTROPHE = ord("'")
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -36,7 +44,7 @@ class Words:
 
 
 def find_words(characters: Characters, tables: Tables) -> Words:
-    """The words of `stages.text.words`, of texts without `CONTEXTUAL` characters."""
+    """The words of `readability_triton.stages.text.words`, of texts without `CONTEXTUAL` characters."""
     xp = characters.xp
     lower = tables.lower[characters.codes]
     inside = _inside(lower, (tables.classes[characters.codes] & WORD) > 0, xp)

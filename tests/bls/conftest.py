@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bls.stages import StageError
-from ensemble.config import read_config
-from ensemble.dag import Dag
-from stages.blend import blend
-from stages.prepared import Prepared
+from readability_triton.bls.stages import StageError
+from readability_triton.ensemble.config import read_config
+from readability_triton.ensemble.dag import Dag
+from readability_triton.stages.blend import blend
+from readability_triton.stages.prepared import Prepared
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 
 
 class Recorder:
-    """`bls.stages.Stages` in which a text scores its length (bert) and its first byte (cuml).
+    """`readability_triton.bls.stages.Stages` in which a text scores its length (bert) and its first byte (cuml).
 
     Attributes:
         calls: model and rows of every call, in order.
@@ -155,7 +155,7 @@ class Instant(asyncio.SelectorEventLoop):
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instant]:
     loop = Instant()
-    monkeypatch.setattr("bls.policies.deadline.time", SimpleNamespace(monotonic=loop.time))
+    monkeypatch.setattr("readability_triton.bls.policies.deadline.time", SimpleNamespace(monotonic=loop.time))
     yield loop
     loop.end_all()
     loop.close()

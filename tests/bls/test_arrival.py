@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls.arrival import IDLE_S, Arrivals
+from readability_triton.bls.arrival import IDLE_S, Arrivals
 
 MAX_ROWS = 8
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bls.batch import OUTPUTS, Batch, Outcome, excused, missing, of_bert, of_both, of_cuml, on_host
+from readability_triton.bls.batch import OUTPUTS, Batch, Outcome, excused, missing, of_bert, of_both, of_cuml, on_host
 
 BERT, CUML = np.array([[6.0], [8.0], [4.0]], np.float32), np.array([[65.0], [84.0], [82.0]], np.float32)
 BATCH = Batch(np.array([[b"A"], [b"B"], [b"C"]], dtype=object), np.array([[1.0], [0.0], [0.5]], np.float32))

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bls.stages import StageBusyError, StageError, StageLateError
-from bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
+from readability_triton.bls.stages import StageBusyError, StageError, StageLateError
+from readability_triton.bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
 
 IDS = np.arange(6, dtype=np.int64).reshape(2, 3)
 MASK = np.ones((2, 3), np.int64)
@@ -113,9 +113,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeServer:
 @pytest.fixture
 def calls(server: FakeServer) -> Iterator[Any]:
     """The module."""
-    sys.modules.pop("bls.calls", None)
-    yield importlib.import_module("bls.calls")
-    del sys.modules["bls.calls"]
+    sys.modules.pop("readability_triton.bls.calls", None)
+    yield importlib.import_module("readability_triton.bls.calls")
+    del sys.modules["readability_triton.bls.calls"]
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from bls.batch import Outcome, missing
-from bls.degraded import log_line
+from readability_triton.bls.batch import Outcome, missing
+from readability_triton.bls.degraded import log_line
 
 
 def outcome(*reasons: str) -> Outcome:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls.loop import CallLoop
+from readability_triton.bls.loop import CallLoop
 
 SAFETY_S = 10
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bls import metrics
-from bls.metrics import Metrics
-from bls.tally import KINDS, REQUESTS, ROWS, SAVED, STAGE_SECONDS, Tally
+from readability_triton.bls import metrics
+from readability_triton.bls.metrics import Metrics
+from readability_triton.bls.tally import KINDS, REQUESTS, ROWS, SAVED, STAGE_SECONDS, Tally
 
 SAFETY_S = 10
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bls import orchestrator
-from bls.batch import Batch, Outcome, of_cuml
-from bls.orchestrator import Answer, Request, answer, max_wait_s
-from bls.policies.parallel import parallel
-from bls.policy import Choice, PolicyError, find_policy, policy_names
-from bls.stages import StageBusyError, StageError
-from stages.errors import InvalidRowError
+from readability_triton.bls import orchestrator
+from readability_triton.bls.batch import Batch, Outcome, of_cuml
+from readability_triton.bls.orchestrator import Answer, Request, answer, max_wait_s
+from readability_triton.bls.policies.parallel import parallel
+from readability_triton.bls.policy import Choice, PolicyError, find_policy, policy_names
+from readability_triton.bls.stages import StageBusyError, StageError
+from readability_triton.stages.errors import InvalidRowError
 
 ONE_CALL_A_STAGE = ["bert-large", "cuml", "preprocess"]
 

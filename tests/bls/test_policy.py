@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls import policies
-from bls.policy import DEFAULT, Choice, PolicyError, choose, find_policy, policy_names
+from readability_triton.bls import policies
+from readability_triton.bls.policy import DEFAULT, Choice, PolicyError, choose, find_policy, policy_names
 
 OURS = {"cascade", "deadline", "fallback", "graph", "parallel"}
 NAMES = sorted(file.stem for file in Path(policies.__path__[0]).glob("[!_]*.py"))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bls.rows import take
+from readability_triton.bls.rows import take
 
 TENSOR = np.arange(12, dtype=np.int64).reshape(4, 3)
 

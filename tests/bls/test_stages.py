@@ -1,6 +1,6 @@
 """What a policy sees of the pipeline."""
 
-from bls.stages import StageError
+from readability_triton.bls.stages import StageError
 
 
 def test_a_stage_error_names_stage_and_reason() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
-from bls.tally import DEGRADED, KINDS, REQUESTS, ROWS, SAVED, STAGE_CALLS, STAGE_SECONDS, Tally
+from readability_triton.bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
+from readability_triton.bls.tally import DEGRADED, KINDS, REQUESTS, ROWS, SAVED, STAGE_CALLS, STAGE_SECONDS, Tally
 
 SCORES = np.array([[6.0], [8.0], [4.0]], np.float32)
 BATCH = Batch(np.array([[b"A"], [b"B"], [b"C"]], dtype=object), np.array([[1.0], [0.0], [0.5]], np.float32))

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bls.stages import StageBusyError, StageError, StageLateError
-from bls.twin import Answer, Request, answer, code, message
-from ensemble.dag import Dag, Step
-from stages.errors import InvalidRowError
+from readability_triton.bls.stages import StageBusyError, StageError, StageLateError
+from readability_triton.bls.twin import Answer, Request, answer, code, message
+from readability_triton.ensemble.dag import Dag, Step
+from readability_triton.stages.errors import InvalidRowError
 
 SAFETY_S = 10
 POISON = b"poison"

@@ -1,43 +1,15 @@
-"""Two stand-ins for Triton: one in place of `tritonclient`'s client object, one that answers over real gRPC.
+"""A stand-in for `tritonclient`'s client object: a text's score is its number of bytes, times its blend weight."""
 
-Both score a text by the number of its bytes, times its blend weight.
-"""
-
-import itertools
-import os
-import random
 import socket
-import stat
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor
 
-from client.async_scorer import AsyncScorer
-from client.scorer import Scorer
-
-PARAMETERS = {"bert_weight": "0.5", "target_quantiles": "0 50 100"}
-WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt"))]
-
-
-@pytest.fixture
-def made_up_text() -> Callable[..., str]:
-    """Write a text of that many words, nine a sentence."""
-
-    def write(n_words: int, seed: int = 0) -> str:
-        words = random.Random(seed).choices(WORDS, k=n_words)
-        sentences = (" ".join(words[at : at + 9]).capitalize() for at in range(0, n_words, 9))
-        return " ".join(f"{sentence}." for sentence in sentences)
-
-    return write
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.scorer import Scorer
 
 
 class FakeClient:
@@ -46,19 +18,19 @@ class FakeClient:
     Attributes:
         refuse: given a model and its texts, the error to raise, or None to answer.
         infers: model, texts, weights and limits of each inference, in order.
-        wishes: model, outputs and parameters of each, in order.
+        requested: model, outputs and parameters of each, in order.
         tells_details: models that have more to say than scores.
-        described: models whose configuration was asked for, in order.
+        described: models whose configuration was requested, in order.
     """
 
     def __init__(self, scheme: str) -> None:
         self.scheme = scheme
         self.max_batch_size = 4
-        self.parameters = dict(PARAMETERS)
+        self.parameters = {"bert_weight": "0.5", "target_quantiles": "0 50 100"}
         self.refuse: Callable[[str, list[bytes]], Exception | None] = lambda model, texts: None
         self.refuse_to_describe: Callable[[str], Exception | None] = lambda model: None
         self.infers: list[tuple[str, list[bytes], list[float], dict[str, Any]]] = []
-        self.wishes: list[tuple[str, list[str], dict[str, Any] | None]] = []
+        self.requested: list[tuple[str, list[str], dict[str, Any] | None]] = []
         self.tells_details = {"bls_pipeline"}
         self.described: list[str] = []
         self.closed = False
@@ -81,7 +53,7 @@ class FakeClient:
     ) -> "FakeAnswer":
         names = [output.name() for output in outputs]
         assert model in self.tells_details or names == ["SCORE"]
-        self.wishes.append((model, names, parameters))
+        self.requested.append((model, names, parameters))
         raw = {each.name(): each._raw_content if self.scheme == "grpc" else each._raw_data for each in inputs}
         texts = deserialize_bytes_tensor(raw["excerpt"]).tolist()
         weights = np.frombuffer(raw["BERT_WEIGHT"], dtype=np.float32)
@@ -157,81 +129,6 @@ def async_scorer(fake: FakeClient) -> Callable[..., Any]:
         return made
 
     return make
-
-
-class WireServer(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers over gRPC as Triton does, on a port of its own.
-
-    Attributes:
-        down: models that are not ready.
-        hangs: what hangs until the test ends, of "ModelConfig" and "ModelInfer".
-    """
-
-    def __init__(self) -> None:
-        self.down: set[str] = set()
-        self.hangs: set[str] = set()
-        self.finished = threading.Event()
-        self.server = grpc.server(ThreadPoolExecutor(4))
-        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self.server)
-        self.url = f"grpc://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
-        self.server.start()
-
-    def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._hinder("ModelConfig", request.name, context)
-        config = model_config_pb2.ModelConfig(name=request.name, max_batch_size=4)
-        for key, value in PARAMETERS.items():
-            config.parameters[key].string_value = value
-        return service_pb2.ModelConfigResponse(config=config)
-
-    def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        self._hinder("ModelInfer", request.model_name, context)
-        texts = deserialize_bytes_tensor(request.raw_input_contents[0]).tolist()
-        for row, text in enumerate(texts):
-            if b"forbidden" in text:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"row {row}: text is forbidden")
-        weights = np.frombuffer(request.raw_input_contents[1], dtype=np.float32)
-        scores = weights * np.array([len(text) for text in texts], dtype=np.float32)
-        answer = service_pb2.ModelInferResponse(model_name=request.model_name, raw_output_contents=[scores.tobytes()])
-        answer.outputs.add(name="SCORE", datatype="FP32", shape=[len(texts), 1])
-        return answer
-
-    def _hinder(self, call: str, model: str, context: grpc.ServicerContext) -> None:
-        if call in self.hangs:
-            self.finished.wait(1)
-        if model in self.down:
-            context.abort(grpc.StatusCode.UNAVAILABLE, f"Request for unknown model: '{model}' is not ready")
-
-
-@pytest.fixture
-def wire() -> Iterator[WireServer]:
-    server = WireServer()
-    yield server
-    server.finished.set()
-    server.server.stop(None).wait()
-
-
-@pytest.fixture
-def closed_port() -> int:
-    """A port at which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-@pytest.fixture
-def fake_tritonserver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a Python script in `tritonserver`'s place on the path."""
-
-    def install(script: str) -> None:
-        backend = tmp_path / "triton" / "backends" / "python"
-        backend.mkdir(parents=True)
-        (backend / "libtriton_python.so").touch()
-        executable = tmp_path / "triton" / "bin" / "tritonserver"
-        executable.parent.mkdir()
-        executable.write_text(f"#!{sys.executable}\n{script}")
-        executable.chmod(stat.S_IRWXU)
-        monkeypatch.setenv("PATH", str(executable.parent), prepend=os.pathsep)
-
-    return install
 
 
 @pytest.fixture

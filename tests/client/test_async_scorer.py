@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from client.async_scorer import AsyncScorer
-from client.errors import (
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -169,9 +169,9 @@ def test_details_and_parameters_are_those_of_the_synchronous_scorer(fake, score,
     fake.refuse = lambda model, texts: NOT_READY if model == "bls_pipeline" and b"x" in texts else None
     asked = {"policy": "fallback"}
     one = score(TEXTS, 1.0, parameters=asked, details=True)
-    wishes = list(fake.wishes)
+    requested = list(fake.requested)
     other = scorer(parameters=asked, details=True).score(TEXTS, 1.0)
-    assert wishes == fake.wishes[len(wishes) :]
+    assert requested == fake.requested[len(requested) :]
     assert one.details.route == other.details.route
     for name in ("bert", "cuml", "degraded"):
         np.testing.assert_array_equal(getattr(one.details, name), getattr(other.details, name))

@@ -3,8 +3,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from client.documents import MUCH_TO_DO, ScoredDocument, ScoredPassage, score_documents
-from client.passages import Passage, cut
+from readability_triton.client.documents import MUCH_TO_DO, ScoredDocument, ScoredPassage, score_documents
+from readability_triton.client.passages import Passage, cut
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_text_without_a_word_is_scored_all_the_same(scorer, progress):
     assert scored.score == 2
 
 
-def test_who_answered_is_told_for_each_document(fake, scorer, progress):
+def test_who_answered_is_reported_for_each_document(fake, scorer, progress):
     fake.max_batch_size = 1
     down = ConnectionRefusedError(111, "refused")
     fake.refuse = lambda model, texts: down if model == "bls_pipeline" and texts == [b"Two."] else None

@@ -1,28 +1,4 @@
-import pytest
-
-from client import errors
-from client.errors import InvalidRequestError, ReadabilityError
-
-EXIT_CODES = {
-    "ReadabilityError": 1,
-    "InvalidRequestError": 2,
-    "ServerUnreachableError": 3,
-    "ModelUnavailableError": 4,
-    "RequestTimeoutError": 5,
-    "InferenceError": 6,
-    "ServerBusyError": 7,
-}
-
-
-@pytest.mark.parametrize(("name", "code"), EXIT_CODES.items())
-def test_every_error_has_the_exit_code_that_readability_score_promises(name, code):
-    error = getattr(errors, name)
-    assert issubclass(error, ReadabilityError)
-    assert error.exit_code == code
-
-
-def test_no_error_is_without_a_promised_exit_code():
-    assert {name for name, each in vars(errors).items() if isinstance(each, type)} == set(EXIT_CODES)
+from readability_triton.client.errors import InvalidRequestError
 
 
 def test_a_refused_row_is_named_in_the_message():

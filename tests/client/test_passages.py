@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.passages import LONGEST_EXCERPT, WORDS_PER_PASSAGE, Passage, cut
-from stages.text import words
+from readability_triton.client.passages import LONGEST_EXCERPT, WORDS_PER_PASSAGE, Passage, cut
+from readability_triton.stages.text import words
 
 LONGEST_SENTENCE = 40
 NAMES = [

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException, deserialize_bytes_tensor
 
-from client.errors import (
+from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -16,7 +16,7 @@ from client.errors import (
     ServerBusyError,
     ServerUnreachableError,
 )
-from client.protocol import Address, batches, input_tensors, may_fall_back, translate
+from readability_triton.client.protocol import Address, batches, input_tensors, may_fall_back, translate
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
 
-from client.errors import (
+from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -15,7 +15,7 @@ from client.errors import (
     ServerBusyError,
     ServerUnreachableError,
 )
-from client.scorer import Scorer
+from readability_triton.client.scorer import Scorer
 
 TEXTS = ["one", "three", "a longer text", "zwölf", "x", "another", "the last of them"]
 NOT_READY = InferenceServerException("Request for unknown model: it is not ready", "StatusCode.UNAVAILABLE")
@@ -86,10 +86,10 @@ def test_the_model_is_asked_about_itself_only_once(fake, scorer):
     assert fake.described == ["bls_pipeline"]
 
 
-def test_progress_is_told_after_every_request(scorer):
-    told = []
-    scorer().score(TEXTS, advance=told.append)
-    assert told == [4, 3]
+def test_progress_is_reported_after_every_request(scorer):
+    done = []
+    scorer().score(TEXTS, on_progress=done.append)
+    assert done == [4, 3]
 
 
 def test_grpc_requests_carry_the_time_limit(fake, scorer):
@@ -224,7 +224,7 @@ class TestOverTheWire:
 
 def test_only_the_score_is_asked_for_unless_details_are_wanted(fake, scorer):
     assert scorer().score(TEXTS).details is None
-    assert [(names, parameters) for _, names, parameters in fake.wishes] == [(["SCORE"], None)] * 2
+    assert [(names, parameters) for _, names, parameters in fake.requested] == [(["SCORE"], None)] * 2
 
 
 def test_details_come_in_the_order_of_the_texts(fake, scorer):
@@ -239,7 +239,7 @@ def test_request_parameters_go_to_the_first_pipeline_only(fake, scorer):
     fake.refuse = lambda model, texts: NOT_READY if model == "bls_pipeline" and b"x" in texts else None
     asked = {"policy": "cascade", "tolerance": 0.25}
     scores = scorer(parameters=asked, details=True).score(TEXTS, 1.0)
-    assert [(model, parameters) for model, _, parameters in fake.wishes] == [
+    assert [(model, parameters) for model, _, parameters in fake.requested] == [
         ("bls_pipeline", asked),
         ("bls_pipeline", asked),
         ("ensemble_all", None),
@@ -252,9 +252,9 @@ def test_request_parameters_go_to_the_first_pipeline_only(fake, scorer):
 def test_a_request_with_a_time_budget_says_when_it_was_sent(fake, scorer):
     before = time.time()
     scorer(parameters={"policy": "deadline", "deadline_ms": 50}).score(TEXTS)
-    sent = [parameters.pop("sent_unix_s") for _, _, parameters in fake.wishes]
+    sent = [parameters.pop("sent_unix_s") for _, _, parameters in fake.requested]
     assert before <= sent[0] <= sent[1] <= time.time()
-    assert [parameters for _, _, parameters in fake.wishes] == [{"policy": "deadline", "deadline_ms": 50}] * 2
+    assert [parameters for _, _, parameters in fake.requested] == [{"policy": "deadline", "deadline_ms": 50}] * 2
 
 
 def test_a_busy_server_is_not_asked_by_another_way(fake, scorer):

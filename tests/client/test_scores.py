@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.scores import Details, Scores
+from readability_triton.client.scores import Details, Scores
 
 parts = st.lists(st.integers(0, 5).map(lambda n: Scores(np.arange(n, dtype=np.float32), (f"model{n}",) * n)))
 
@@ -37,8 +37,8 @@ def test_there_are_no_details_where_a_part_has_none():
     assert Scores.joined([]).details is None
 
 
-def test_what_a_pipeline_does_not_tell_is_no_number():
-    details = Details.untold(3, "ensemble_all")
+def test_what_a_pipeline_does_not_say_is_no_number():
+    details = Details.unknown(3, "ensemble_all")
     assert np.isnan(details.bert).all()
     assert np.isnan(details.cuml).all()
     assert details.route == ("ensemble_all",) * 3

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from client.errors import ReadabilityError
-from client.served_model import ServedModel
-from training.bundle import quantiles
+from readability_triton.client.errors import ReadabilityError
+from readability_triton.client.served_model import ServedModel
+from readability_triton.training.bundle import quantiles
 
 PARAMETERS = {"bert_weight": {"string_value": "0.9"}, "target_quantiles": {"string_value": "-2 -1 0.5"}}
 EXPECTED = ServedModel("bls_pipeline", 512, 0.9, (-2.0, -1.0, 0.5))
@@ -26,13 +26,13 @@ def test_the_configuration_that_grpc_gives_is_read():
     assert ServedModel.of(MessageToDict(answer, preserving_proto_field_name=True)) == EXPECTED
 
 
-def test_a_model_that_tells_nothing_about_itself_has_no_weight_and_no_scale():
+def test_a_model_without_parameters_has_no_weight_and_no_scale():
     model = ServedModel.of({"config": {"name": "theirs"}})
     assert model == ServedModel("theirs", 0, None, ())
     assert model.percentile(1.0) is None
 
 
-def test_an_empty_parameter_counts_as_not_told():
+def test_an_empty_parameter_counts_as_absent():
     empty = {"bert_weight": {"string_value": ""}, "target_quantiles": {"string_value": ""}}
     assert ServedModel.of({"name": "unbuilt", "parameters": empty}) == ServedModel("unbuilt", 0, None, ())
 
@@ -73,5 +73,5 @@ def test_no_weight_stands_for_the_models_own():
 
 
 def test_no_weight_and_none_of_the_models_own_is_an_error_that_says_what_to_pass():
-    with pytest.raises(ReadabilityError, match="theirs does not tell a blend weight: pass bert_weight"):
+    with pytest.raises(ReadabilityError, match="theirs has no blend weight in its configuration: pass bert_weight"):
         ServedModel.of({"name": "theirs"}).weight_or_default(None)

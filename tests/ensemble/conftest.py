@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.config import read_repository
+from readability_triton.ensemble.config import read_repository
 
 
 @pytest.fixture(scope="session")

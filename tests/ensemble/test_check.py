@@ -1,4 +1,4 @@
-"""Each problem is told in a sentence, by the smallest config that has it and no other."""
+"""Each problem is reported in one sentence, for the smallest config that has it and no other."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.check import problems
+from readability_triton.ensemble.check import problems
 
 X, Y = 'input { name: "x" data_type: TYPE_FP32 dims: [ 1 ] }', 'output { name: "y" data_type: TYPE_FP32 dims: [ 1 ] }'
 DECLARED = f'name: "e" platform: "ensemble" max_batch_size: 8 {X} {Y}'
@@ -186,9 +186,11 @@ def test_a_sound_ensemble_has_no_problems(known: dict[str, ModelConfig], config:
     assert found(config, known) == []
 
 
-@pytest.mark.parametrize(("config", "told"), PROBLEMS.values(), ids=PROBLEMS.keys())
-def test_a_problem_is_told_and_no_other(known: dict[str, ModelConfig], config: str, told: str | list[str]) -> None:
-    assert found(config, known) == ([told] if isinstance(told, str) else told)
+@pytest.mark.parametrize(("config", "expected"), PROBLEMS.values(), ids=PROBLEMS.keys())
+def test_a_problem_is_reported_and_no_other(
+    known: dict[str, ModelConfig], config: str, expected: str | list[str]
+) -> None:
+    assert found(config, known) == ([expected] if isinstance(expected, str) else expected)
 
 
 def test_an_ensemble_that_is_in_the_repository_itself_is_still_no_step_of_its_own(known) -> None:
@@ -196,7 +198,7 @@ def test_an_ensemble_that_is_in_the_repository_itself_is_still_no_step_of_its_ow
     assert problems(config, known | {"e": config})[0] == "step e is the ensemble itself"
 
 
-def test_every_problem_is_told(known: dict[str, ModelConfig]) -> None:
+def test_every_problem_is_reported(known: dict[str, ModelConfig]) -> None:
     config = ensemble(step("small", "a=ghost", "b=t"), step("triple", "a=x", "b=y")) + ' backend: "python"'
     assert sorted(found(config, known)) == [
         "e names a backend, python",
@@ -207,14 +209,14 @@ def test_every_problem_is_told(known: dict[str, ModelConfig]) -> None:
     ]
 
 
-def test_every_misspelt_name_of_a_step_is_told(known: dict[str, ModelConfig]) -> None:
-    told = found(ensemble(step("double", "a=x q=x r=x s=x", "b=y")), known)
-    assert sorted(told) == [f"step double: the model has no input {name}" for name in "qrs"]
+def test_every_misspelt_name_of_a_step_is_reported(known: dict[str, ModelConfig]) -> None:
+    expected = found(ensemble(step("double", "a=x q=x r=x s=x", "b=y")), known)
+    assert sorted(expected) == [f"step double: the model has no input {name}" for name in "qrs"]
 
 
 def test_steps_behind_a_missing_tensor_do_not_wait_for_one_another(known: dict[str, ModelConfig]) -> None:
-    told = found(ensemble(step("double", "a=ghost", "b=t"), step("add", "a=x c=t", "b=y")), known)
-    assert told == ["tensor ghost is read but never written"]
+    expected = found(ensemble(step("double", "a=ghost", "b=t"), step("add", "a=x c=t", "b=y")), known)
+    assert expected == ["tensor ghost is read but never written"]
 
 
 def test_a_step_behind_a_ring_is_not_said_to_be_in_it(known: dict[str, ModelConfig]) -> None:
@@ -223,7 +225,7 @@ def test_a_step_behind_a_ring_is_not_said_to_be_in_it(known: dict[str, ModelConf
 
 
 @pytest.mark.parametrize("size", [2, 3, 5])
-def test_a_ring_of_any_size_is_told(known: dict[str, ModelConfig], size: int) -> None:
+def test_a_ring_of_any_size_is_reported(known: dict[str, ModelConfig], size: int) -> None:
     tensors = [f"t{number}" for number in range(size)]
     ring = [step("double", f"a={one}", f"b={other}") for one, other in pairwise([*tensors, tensors[0]])]
     assert found(ensemble(*ring, DOUBLE), known) == [f"steps {', '.join(['double'] * size)} wait for one another"]
@@ -234,7 +236,7 @@ def test_an_ensemble_may_be_a_step_of_another(known: dict[str, ModelConfig]) -> 
     assert found(ensemble(step("inner", "x=x", "y=y")), known | {"inner": inner}) == []
 
 
-def test_a_misspelt_tensor_in_the_ensemble_of_the_project_is_told(models: dict[str, ModelConfig]) -> None:
+def test_a_misspelt_tensor_in_the_ensemble_of_the_project_is_reported(models: dict[str, ModelConfig]) -> None:
     config = ModelConfig()
     config.CopyFrom(models["ensemble_all"])
     config.ensemble_scheduling.step[2].output_map["output__0"] = "cuml_scores"

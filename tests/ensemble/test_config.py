@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInput, ModelOutput
 
-from ensemble.config import ConfigError, read_config, read_repository
+from readability_triton.ensemble.config import ConfigError, read_config, read_repository
 
 EXCERPT = {"excerpt": ("STRING", [1]), "BERT_WEIGHT": ("FP32", [1])}
 CONTRACT = {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.dag import Dag, Step, is_ensemble
+from readability_triton.ensemble.dag import Dag, Step, is_ensemble
 
 quick = settings(deadline=None, max_examples=80)
 
@@ -99,7 +99,7 @@ def test_steps_on_a_cycle_and_behind_it_are_on_no_level() -> None:
     assert levels(graph) == [["one"]]
 
 
-def test_a_step_that_reads_a_tensor_nobody_writes_is_on_no_level() -> None:
+def test_a_step_that_reads_an_unwritten_tensor_is_on_no_level() -> None:
     assert levels(dag(step("one", "x", "r"), step("two", "r", "ghost", "y"))) == [["one"]]
 
 

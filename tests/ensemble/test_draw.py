@@ -3,8 +3,8 @@
 import pytest
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.dag import Dag, Step
-from ensemble.draw import DRAWINGS, as_mermaid, as_text
+from readability_triton.ensemble.dag import Dag, Step
+from readability_triton.ensemble.draw import DRAWINGS, as_mermaid, as_text
 
 DIAMOND = Dag(
     "scores",

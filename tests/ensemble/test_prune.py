@@ -1,7 +1,7 @@
 """Steps that only unwanted outputs need are left out, as Triton's scheduler does."""
 
-from ensemble.dag import Dag, Step
-from ensemble.prune import prune
+from readability_triton.ensemble.dag import Dag, Step
+from readability_triton.ensemble.prune import prune
 
 
 def step(model: str, read: str, *written: str) -> Step:
@@ -20,7 +20,7 @@ def test_all_outputs_need_all_steps() -> None:
     assert prune(FORK, ["z", "y"]) == FORK
 
 
-def test_a_branch_that_nobody_wants_goes_from_its_end_up_to_the_fork() -> None:
+def test_an_unwanted_branch_goes_from_its_end_up_to_the_fork() -> None:
     assert names(prune(FORK, ["y"])) == ["a", "b"]
     assert names(prune(FORK, ["z"])) == ["a", "c", "d"]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensemble.config import read_config
-from ensemble.dag import Dag, Step
-from ensemble.run import check_runnable, run
+from readability_triton.ensemble.config import read_config
+from readability_triton.ensemble.dag import Dag, Step
+from readability_triton.ensemble.run import check_runnable, run
 
 SAFETY_S = 10
 
@@ -28,7 +28,7 @@ def dag(*steps: Step, inputs: tuple[str, ...] = ("x",), outputs: tuple[str, ...]
 
 
 class Models:
-    """Models that answer with what they were asked, so that a tensor tells its whole history.
+    """Models that answer with their call, so that a tensor holds its whole history.
 
     Attributes:
         calls: model, inputs and wanted outputs of every call, in order.
@@ -129,14 +129,14 @@ def test_an_input_may_be_an_output_too(models: Models) -> None:
 
 
 def test_only_outputs_that_somebody_reads_are_asked_for(models: Models) -> None:
-    first = Step("first", {"in": "x"}, {"a": "read", "b": "told", "c": "unread"})
-    graph = dag(first, step("second", "read", "y"), outputs=("told", "y"))
+    first = Step("first", {"in": "x"}, {"a": "read", "b": "kept", "c": "unread"})
+    graph = dag(first, step("second", "read", "y"), outputs=("kept", "y"))
     tensors = execute(graph, models, x=1)
     assert models.calls[0] == ("first", {"in": 1}, ["a", "b"])
-    assert tensors.keys() == {"x", "read", "told", "y"}
+    assert tensors.keys() == {"x", "read", "kept", "y"}
 
 
-def test_a_step_that_nobody_reads_from_runs_all_the_same(models: Models) -> None:
+def test_a_step_without_readers_runs_too(models: Models) -> None:
     execute(dag(step("one", "x", "y"), step("log", "x", "unread")), models, x=1)
     assert sorted(models.calls)[0] == ("log", {"in0": 1}, ["out"])
 
@@ -195,7 +195,7 @@ def test_steps_behind_one_that_failed_are_not_started(models: Models) -> None:
     assert models.names() == ["top", "left", "right"]
 
 
-def test_of_two_that_fail_at_the_same_time_the_first_of_the_config_is_told(models: Models) -> None:
+def test_of_two_that_fail_at_the_same_time_the_first_of_the_config_is_reported(models: Models) -> None:
     models.broken = {"left": StepError("left"), "right": StepError("right")}
     with pytest.raises(StepError, match="left"):
         execute(DIAMOND, models, x=1)
@@ -256,12 +256,12 @@ UNRUNNABLE = {
 }
 
 
-@pytest.mark.parametrize(("graph", "told"), UNRUNNABLE.values(), ids=UNRUNNABLE.keys())
-def test_a_graph_that_cannot_be_run_is_told_before_any_call(models: Models, graph: Dag, told: str) -> None:
-    with pytest.raises(ValueError, match=f"^{told}"):
+@pytest.mark.parametrize(("graph", "reason"), UNRUNNABLE.values(), ids=UNRUNNABLE.keys())
+def test_a_graph_that_cannot_be_run_is_reported_before_any_call(models: Models, graph: Dag, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}"):
         execute(graph, models, x=1)
     assert models.calls == []
-    with pytest.raises(ValueError, match=f"^{told}"):
+    with pytest.raises(ValueError, match=f"^{reason}"):
         check_runnable(graph)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faults.truth import Truth
+from readability_triton.faults.truth import Truth
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
-"""Every fault can be asked for by name."""
+"""Every fault can be chosen by name."""
 
 import random
 
-from faults.catalogue import FAULTS
-from faults.hostile.cases import CASES, Server
-from faults.hostile.wire import Fate, Reply
+from readability_triton.faults.catalogue import FAULTS
+from readability_triton.faults.hostile.cases import CASES, Server
+from readability_triton.faults.hostile.wire import Fate, Reply
 
 
 class Sink:
@@ -22,8 +22,10 @@ def test_names_are_those_of_the_faults() -> None:
 
 def test_every_kind_of_hostile_request_can_be_made(monkeypatch) -> None:
     sent = []
-    monkeypatch.setattr("faults.hostile.cases.post", lambda *given: sent.append(given) or Reply(Fate.REFUSED))
-    monkeypatch.setattr("faults.hostile.cases.LARGEST_BODY", 1 << 16)
+    monkeypatch.setattr(
+        "readability_triton.faults.hostile.cases.post", lambda *given: sent.append(given) or Reply(Fate.REFUSED)
+    )
+    monkeypatch.setattr("readability_triton.faults.hostile.cases.LARGEST_BODY", 1 << 16)
     for case, share in CASES:
         assert share > 0
         for seed in range(40):

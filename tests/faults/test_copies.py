@@ -1,4 +1,4 @@
-"""Copies of the repository, and models in them that hang or fail when told to."""
+"""Copies of the repository, and models in them that can hang or fail."""
 
 import importlib.util
 import sys
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from faults.copies import HANG, RAISE, copy_repository, rename_copy, set_parameter, set_traps, trap
+from readability_triton.faults.copies import HANG, RAISE, rename_copy, set_parameter, set_traps, trap
+from readability_triton.serving.repository import copy_repository
 
 ORIGINAL = """
 class TritonPythonModel:
@@ -74,17 +75,17 @@ def test_a_trapped_model_does_what_the_original_does(repository, tmp_path, monke
     assert '"default_model_filename": ""' in model.original.config
 
 
-def test_it_fails_while_told_to(repository, tmp_path, monkeypatch) -> None:
+def test_it_fails_while_its_file_exists(repository, tmp_path, monkeypatch) -> None:
     copy, model = trapped(repository, tmp_path, monkeypatch)
     file = trap(copy, "stage", RAISE)
     file.touch()
-    with pytest.raises(RuntimeError, match="told to fail"):
+    with pytest.raises(RuntimeError, match="set to fail"):
         model.execute([1])
     file.unlink()
     assert model.execute([1]) == [2]
 
 
-def test_it_hangs_while_told_to(repository, tmp_path, monkeypatch) -> None:
+def test_it_hangs_while_its_file_exists(repository, tmp_path, monkeypatch) -> None:
     copy, model = trapped(repository, tmp_path, monkeypatch)
     file = trap(copy, "stage", HANG)
     file.touch()

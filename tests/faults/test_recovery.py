@@ -2,9 +2,9 @@
 
 import pytest
 
-from faults.load import IN_A_ROW, Sample, seconds_to_recover
-from faults.traffic import DEADLINE
-from faults.verdict import Kind, Verdict
+from readability_triton.faults.load import IN_A_ROW, Sample, seconds_to_recover
+from readability_triton.faults.traffic import DEADLINE
+from readability_triton.faults.verdict import Kind, Verdict
 
 AT = 100.0
 

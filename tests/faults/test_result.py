@@ -1,8 +1,8 @@
 """Requests are counted by what they got, and the worst of it is noted."""
 
-from faults.load import Sample
-from faults.result import MOST_NOTES, account
-from faults.verdict import Kind, Verdict
+from readability_triton.faults.load import Sample
+from readability_triton.faults.result import MOST_NOTES, account
+from readability_triton.faults.verdict import Kind, Verdict
 
 
 def sample(kind: Kind, note: str = "") -> Sample:

@@ -1,10 +1,10 @@
-"""Growth is told from noise."""
+"""Growth is distinguished from noise."""
 
 import numpy as np
 import pytest
 
-from faults.soak.resources import Reading
-from faults.soak.slopes import FLAT, WARM_UP, slopes
+from readability_triton.faults.soak.resources import Reading
+from readability_triton.faults.soak.slopes import FLAT, WARM_UP, slopes
 
 TOTAL = 50_000
 

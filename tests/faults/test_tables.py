@@ -5,9 +5,9 @@ from collections import Counter
 
 from rich.console import Console
 
-from faults.result import Result
-from faults.tables import as_json, as_table, remarks
-from faults.verdict import Kind
+from readability_triton.faults.result import Result
+from readability_triton.faults.tables import as_json, as_table, remarks
+from readability_triton.faults.verdict import Kind
 
 GOOD = Result("kill-cuml", Counter({Kind.RIGHT: 40, Kind.DEGRADED: 3, Kind.ERROR: 2}), Counter({"Busy": 2}), 1.25)
 BAD = Result("hang", Counter({Kind.RIGHT: 1, Kind.WRONG: 1}), broken=["too late"], notes=["wrong: a: 1 instead of 2"])
@@ -32,7 +32,7 @@ def test_what_was_wrong_or_not_as_promised_makes_a_run_fail() -> None:
     assert Result("a", Counter({Kind.UNANSWERED: 1})).failed
 
 
-def test_remarks_tell_the_rest() -> None:
+def test_remarks_hold_the_rest() -> None:
     lines = remarks([GOOD, BAD, SKIPPED])
     assert "kill-cuml: 2 Busy" in lines
     assert "hang: NOT AS PROMISED: too late" in lines

@@ -1,6 +1,6 @@
 """Texts to send: own ones, each different, the same for the same seed."""
 
-from faults.texts import own_texts
+from readability_triton.faults.texts import own_texts
 
 
 def test_texts_differ_and_can_be_drawn_again() -> None:

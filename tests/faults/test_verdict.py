@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from client.errors import InvalidRequestError, ModelUnavailableError, ServerBusyError
-from client.scores import Details, Scores
-from faults.traffic import CASCADES, FALLBACK, PARALLEL, Asked, Flow
-from faults.truth import Truth
-from faults.verdict import Kind, judge_error, judge_scores
+from readability_triton.client.errors import InvalidRequestError, ModelUnavailableError, ServerBusyError
+from readability_triton.client.scores import Details, Scores
+from readability_triton.faults.traffic import CASCADES, FALLBACK, PARALLEL, Asked, Flow
+from readability_triton.faults.truth import Truth
+from readability_triton.faults.verdict import Kind, judge_error, judge_scores
 
 ROWS = np.array([0, 2, 1], dtype=np.intp)
 WEIGHTS = np.array([0.5, 0.25, 1.0], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What tests on a GPU share. Where there is none, or a package is lacking, they are skipped with what is lacking."""
+"""What tests on a GPU share. They are skipped, with the reason, where a requirement is missing."""
 
 import csv
 from collections.abc import Iterator
@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from client.samples import sample_passages
-from serving.gpu import lacking
-from serving.placement import Placement
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
-from stages.features import FeatureSpec
-from stages.pipeline import InProcessPipeline
-from stages.preprocess import FEATURES, TOKENIZER
-from stages.tokens import load_tokenizer
+from readability_triton.cli.samples import sample_passages
+from readability_triton.serving.gpu import missing_requirements
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.stages.features import FeatureSpec
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.stages.prepared import FEATURES, TOKENIZER
+from readability_triton.stages.tokens import load_tokenizer
 
-PREPROCESS = DEFAULT_REPOSITORY / "preprocess" / "1"
+PREPROCESS = default_repository() / "preprocess" / "1"
 CLEAR = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    missing = lacking(DEFAULT_REPOSITORY)
+    missing = missing_requirements(default_repository())
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gpu)
@@ -47,7 +48,7 @@ def spec() -> FeatureSpec:
 @pytest.fixture(scope="session")
 def truth() -> InProcessPipeline:
     """The CPU's answers, which are right by definition."""
-    return InProcessPipeline(DEFAULT_REPOSITORY)
+    return InProcessPipeline(default_repository())
 
 
 @pytest.fixture(scope="session")
@@ -61,5 +62,5 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def gpu_server() -> Iterator[TritonServer]:
-    with running(Options(DEFAULT_REPOSITORY, Placement.GPU)) as server:
+    with running(Options(default_repository(), Placement.GPU)) as server:
         yield server

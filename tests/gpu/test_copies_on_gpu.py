@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from serving.server import DEFAULT_REPOSITORY
-from stages.arrays import to_host
-from stages.blend import blend
-from stages.device.forest import DeviceForest
-from stages.device.preprocess import DevicePreprocess
-from stages.encoder import load_encoder
+from readability_triton.serving.repository import default_repository
+from readability_triton.stages.arrays import to_host
+from readability_triton.stages.blend import blend
+from readability_triton.stages.device.forest import DeviceForest
+from readability_triton.stages.device.preprocess import DevicePreprocess
+from readability_triton.stages.encoder import load_encoder
 
 ROWS = 64
 SIZES = 64
@@ -23,8 +23,8 @@ SIZES = 64
 def pipeline(preprocess_folder: Path):
     """All stages in this process, as the models run them."""
     preprocess = DevicePreprocess.load(preprocess_folder, 0, lambda _: None)
-    encoder = load_encoder(DEFAULT_REPOSITORY / "bert-large" / "1" / "model.pt", "cuda")
-    forest = DeviceForest(DEFAULT_REPOSITORY / "cuml" / "1" / "checkpoint.tl", 0)
+    encoder = load_encoder(default_repository() / "bert-large" / "1" / "model.pt", "cuda")
+    forest = DeviceForest(default_repository() / "cuml" / "1" / "checkpoint.tl", 0)
     import cupy
 
     def score(texts: list[str]) -> np.ndarray:

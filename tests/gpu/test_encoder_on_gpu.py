@@ -7,13 +7,13 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from serving.server import DEFAULT_REPOSITORY
-from stages.device.graphs import record_module
-from stages.encoder import load_encoder, predict, save_encoder, to_torchscript
-from stages.tokens import tokenize
-from training.assemble import assemble
-from training.base_encoder import load_base_encoder
-from training.bundle import DEFAULT_BUNDLE, Bundle
+from readability_triton.serving.repository import default_repository
+from readability_triton.stages.device.graphs import record_module
+from readability_triton.stages.encoder import load_encoder, predict, save_encoder, to_torchscript
+from readability_triton.stages.tokens import tokenize
+from readability_triton.training.assemble import assemble
+from readability_triton.training.base_encoder import load_base_encoder
+from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle
 
 CUDA = torch.device("cuda")
 ROUNDING = 0.01
@@ -22,7 +22,7 @@ ROUNDING = 0.01
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 4])
 def test_graphs_give_what_the_module_gives(texts: list[str], tokenizer: Tokenizer, n_rows: int) -> None:
-    module = load_encoder(DEFAULT_REPOSITORY / "bert-large" / "1" / "model.pt", "cuda")
+    module = load_encoder(default_repository() / "bert-large" / "1" / "model.pt", "cuda")
     with torch.inference_mode():
         graphs = record_module(module, CUDA)
         assert graphs is not None

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from serving.server import DEFAULT_REPOSITORY
-from stages.arrays import to_host
-from stages.device.forest import DeviceForest
-from stages.features import extract
-from stages.forest import load_forest, predict
+from readability_triton.serving.repository import default_repository
+from readability_triton.stages.arrays import to_host
+from readability_triton.stages.device.forest import DeviceForest
+from readability_triton.stages.features import extract
+from readability_triton.stages.forest import load_forest, predict
 
 
 @pytest.mark.parametrize("model", ["cuml", "gate"])
 def test_scores_are_those_of_treelite(model: str, spec, texts) -> None:
-    checkpoint = DEFAULT_REPOSITORY / model / "1" / "checkpoint.tl"
+    checkpoint = default_repository() / model / "1" / "checkpoint.tl"
     features = extract(texts[:512], spec)
     scores = DeviceForest(checkpoint, 0).predict(features)
     assert scores.dtype == np.float32

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from stages import tokens as reference
-from stages.arrays import to_host
-from stages.device.preprocess import DevicePreprocess
-from stages.features import FeatureSpec, extract
+from readability_triton.stages import tokens as reference
+from readability_triton.stages.arrays import to_host
+from readability_triton.stages.device.preprocess import DevicePreprocess
+from readability_triton.stages.features import FeatureSpec, extract
 
 BATCH = 512
 ODD = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from client.scorer import Scorer
+from readability_triton.client.scorer import Scorer
 
 TOLERANCE = 0.005
 """The encoder's sums are rounded otherwise on a GPU, which may multiply in TF32."""

@@ -9,10 +9,10 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 
-from client.scorer import Scorer
-from faults.copies import copy_repository
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
-from stages.pipeline import InProcessPipeline
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.repository import copy_repository, default_repository
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.stages.pipeline import InProcessPipeline
 
 PIPELINES = ("ensemble_all", "bls_pipeline")
 
@@ -25,7 +25,7 @@ def server() -> Iterator[TritonServer]:
 
 @pytest.fixture(scope="session")
 def truth() -> InProcessPipeline:
-    return InProcessPipeline(DEFAULT_REPOSITORY)
+    return InProcessPipeline(default_repository())
 
 
 @pytest.fixture(scope="session", params=["grpc", "http"])
@@ -42,13 +42,13 @@ def scorer(request: pytest.FixtureRequest, url: str) -> Iterator[Scorer]:
 @pytest.fixture
 def own_repository(tmp_path: Path) -> Path:
     """A copy of the repository, artefacts linked, that a test may spoil."""
-    return copy_repository(DEFAULT_REPOSITORY, tmp_path / "model_repository")
+    return copy_repository(default_repository(), tmp_path / "model_repository")
 
 
 @pytest.fixture(scope="module")
 def modules_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, for all tests of a module."""
-    return copy_repository(DEFAULT_REPOSITORY, tmp_path_factory.mktemp("module") / "model_repository")
+    return copy_repository(default_repository(), tmp_path_factory.mktemp("module") / "model_repository")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The page on adding a policy, followed step by step in a copy of the project: write the files, test, serve, ask."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.samples import sample_passages
-from client.scorer import Scorer
-from faults.copies import copy_repository
-from serving.server import DEFAULT_REPOSITORY
-from stages import encoder, tokens
-from stages.pipeline import InProcessPipeline
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.repository import copy_repository, default_repository
+from readability_triton.stages import encoder, tokens
+from readability_triton.stages.pipeline import InProcessPipeline
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "policies.md"
 TEXTS = list(sample_passages().values())
-PACKAGES = ("bls", "client", "ensemble", "serving", "stages", "training")
+PACKAGE = "readability_triton"
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with the page's two files in it; what is large or built is linked."""
     root = tmp_path_factory.mktemp("project")
-    for folder in (*PACKAGES, "tests/bls", "model_repository"):
+    shutil.copytree(ROOT / PACKAGE, root / PACKAGE, symlinks=True)
+    for folder in (*(link.name for link in (ROOT / PACKAGE).iterdir() if link.is_symlink()), "tests/bls"):
         copy_repository(ROOT / folder, root / folder)
     for path, code in files_of_the_page().items():
         (root / path).write_text(code)
@@ -50,7 +51,7 @@ def url(copy: Path) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "client.cli",
+        "readability_triton.cli.main",
         "serve",
         "--http-port",
         "0",
@@ -77,7 +78,7 @@ def test_its_test_passes(copy: Path) -> None:
 
 
 def test_served_it_does_what_it_says(url: str) -> None:
-    truth = InProcessPipeline(DEFAULT_REPOSITORY)
+    truth = InProcessPipeline(default_repository())
     ids, mask = tokens.tokenize(TEXTS, truth.tokenizer)
     read = np.ceil(mask.sum(axis=1, keepdims=True) * 0.5)
     halves = encoder.predict(truth.encoder, ids, mask * (np.arange(mask.shape[1]) < read))

@@ -8,9 +8,9 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from client.errors import InvalidRequestError
-from client.scorer import Scorer
-from stages.pipeline import InProcessPipeline
+from readability_triton.client.errors import InvalidRequestError
+from readability_triton.client.scorer import Scorer
+from readability_triton.stages.pipeline import InProcessPipeline
 
 GOOD = "The old man walked down to the sea."
 BAD_TEXTS = {
@@ -27,7 +27,7 @@ bad_weight = pytest.mark.parametrize("weight", BAD_WEIGHTS.values(), ids=BAD_WEI
 
 
 @bad_text
-def test_a_bad_text_alone_is_named(scorer: Scorer, text: bytes, reason: str) -> None:
+def test_only_the_bad_text_is_named(scorer: Scorer, text: bytes, reason: str) -> None:
     with pytest.raises(InvalidRequestError, match=reason) as caught:
         scorer.score([text], 0.5)
     assert caught.value.row == 0

@@ -1,4 +1,4 @@
-"""A request that waits longer than it may is told that the server is busy; those before and after it are answered."""
+"""A request that waits longer than `max_wait_ms` fails with UNAVAILABLE; those before and after it are answered."""
 
 import time
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from client.errors import ServerBusyError
-from client.samples import sample_passages
-from client.scorer import Scorer
-from faults.copies import set_parameter
-from serving.server import Options, running
-from stages.pipeline import InProcessPipeline
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.errors import ServerBusyError
+from readability_triton.client.scorer import Scorer
+from readability_triton.faults.copies import set_parameter
+from readability_triton.serving.server import Options, running
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TEXTS = list(sample_passages().values())
 MANY = TEXTS * 6
@@ -26,7 +26,7 @@ def url(own_repository: Path) -> Iterator[str]:
         yield server.grpc_url
 
 
-def test_who_waits_too_long_is_told_so(url: str, truth: InProcessPipeline) -> None:
+def test_a_request_that_waits_too_long_fails_with_unavailable(url: str, truth: InProcessPipeline) -> None:
     with Scorer("bls_pipeline", None, url, len(MANY)) as scorer, ThreadPoolExecutor(2) as threads:
         right = truth.score(TEXTS, np.ones((len(TEXTS), 1), np.float32))[:, 0]
         long = []

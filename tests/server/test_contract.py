@@ -8,12 +8,12 @@ import pytest
 import tritonclient.grpc
 from transformers import AutoTokenizer
 
-from client.samples import sample_passages
-from serving.server import TritonServer
-from stages import features
-from stages.blend import blend
-from stages.pipeline import InProcessPipeline
-from training.base_encoder import _packaged_folder
+from readability_triton.cli.samples import sample_passages
+from readability_triton.serving.server import TritonServer
+from readability_triton.stages import features
+from readability_triton.stages.blend import blend
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.training.base_encoder import _packaged_folder
 
 CONTRACT = {
     "preprocess": (
@@ -72,7 +72,7 @@ def test_the_slots_name_their_native_backends(server: TritonServer) -> None:
     assert config(server, "ensemble_all")["platform"] == "ensemble"
 
 
-def test_the_slot_tells_which_encoder_it_holds(server: TritonServer) -> None:
+def test_the_configuration_names_which_encoder_it_holds(server: TritonServer) -> None:
     parameters = config(server, "bert-large")["parameters"]
     assert "MiniLM" in parameters["encoder"]["string_value"]
     assert len(parameters["encoder_sha256"]["string_value"]) == 64

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import InvalidRequestError
-from client.scorer import Scorer
-from serving.server import TritonServer
+from readability_triton.client.errors import InvalidRequestError
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.server import TritonServer
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "docs" / "grafana-dashboard.json").read_text())
 EXPRESSIONS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]

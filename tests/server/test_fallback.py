@@ -1,15 +1,15 @@
-"""Where the first pipeline is missing, the second answers, once, and the client is told."""
+"""If the first pipeline is missing, the second answers, once, and the scores name it."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from client.errors import ModelUnavailableError, ServerUnreachableError
-from client.samples import sample_passages
-from client.scorer import Scorer
-from serving.ports import free_ports
-from serving.server import Options, running
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.errors import ModelUnavailableError, ServerUnreachableError
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.ports import free_ports
+from readability_triton.serving.server import Options, running
 
 
 def test_the_ensemble_answers_where_bls_is_not_served(own_repository: Path) -> None:

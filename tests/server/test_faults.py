@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

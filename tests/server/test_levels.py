@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from client.scorer import Scorer
-from serving.server import TritonServer
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.server import TritonServer
 
 PAIRS = json.loads((Path(__file__).parents[1] / "data" / "levels.json").read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""What bls_pipeline tells Prometheus: the counters before and after requests whose course is known."""
+"""The Prometheus counters of bls_pipeline, before and after requests whose course is known."""
 
 import re
 import time
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from client.samples import sample_passages
-from serving.server import TritonServer
+from readability_triton.cli.samples import sample_passages
+from readability_triton.serving.server import TritonServer
 
 TEXTS = list(sample_passages().values())[:4]
 PATIENCE_S = 10
@@ -35,7 +35,7 @@ def settled(server: TritonServer) -> Counter[str]:
     """What they stand at when all that has been is reported."""
     seen = counters(server)
     while True:
-        time.sleep(2.5)  # longer than `bls.metrics.EVERY_S`
+        time.sleep(2.5)  # longer than `readability_triton.bls.metrics.EVERY_S`
         now = counters(server)
         if now == seen:
             return now
@@ -105,7 +105,7 @@ def test_time_is_counted_for_every_stage_that_was_called(added) -> None:
 
 def test_every_family_says_what_it_counts(server: TritonServer, added) -> None:
     with urllib.request.urlopen(server.metrics_url) as response:
-        told = response.read().decode()
+        text = response.read().decode()
     for family in {re.split(r"\{", name)[0] for name in added}:
-        assert f"# TYPE {family} counter" in told
-        assert re.search(rf"# HELP {family} \w+", told)
+        assert f"# TYPE {family} counter" in text
+        assert re.search(rf"# HELP {family} \w+", text)

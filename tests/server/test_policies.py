@@ -1,4 +1,4 @@
-"""What each policy promises, asked of a real server over both protocols, and held against the stages in process."""
+"""What each policy promises, on a real server over both protocols, compared with the stages in process."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from bls.batch import OUTPUTS
-from bls.policy import policy_names
-from client.samples import sample_passages
-from client.scorer import Scorer
-from serving.server import TritonServer
-from stages.pipeline import InProcessPipeline
+from readability_triton.bls.batch import OUTPUTS
+from readability_triton.bls.policy import policy_names
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.server import TritonServer
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TOLERANCE = 1e-5
 LONG_MS = 60_000

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from bls.policy import policy_names
-from client.samples import sample_passages
-from ensemble.config import as_text, read_config
-from serving.errors import ModelLoadError
-from serving.server import Options, TritonServer, running
-from stages.pipeline import InProcessPipeline
+from readability_triton.bls.policy import policy_names
+from readability_triton.cli.samples import sample_passages
+from readability_triton.ensemble.config import as_text, read_config
+from readability_triton.serving.errors import ModelLoadError
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TOLERANCE = 1e-5
 MANY = 12
-"""Requests, more than `bls.calls.MOST_AT_ONCE`."""
+"""Requests, more than `readability_triton.bls.calls.MOST_AT_ONCE`."""
 
 TEXTS = list(sample_passages().values())
 WEIGHTS = np.linspace(0, 1, len(TEXTS), dtype=np.float32)
@@ -47,7 +47,7 @@ def replace(model: Path, old: str, new: str) -> None:
 
 
 class Moody:
-    """A server whose bert-large fails or hangs when it is told to, and whose default policy is `fallback`.
+    """A server whose bert-large can be made to fail or hang, and whose default policy is `fallback`.
 
     The ensemble has an encoder of its own, `spare`, which is the real one.
     """
@@ -64,7 +64,7 @@ class Moody:
             (self._folder / mood).unlink()
 
     def degraded_lines(self) -> list[dict[str, Any]]:
-        """What the log says of answers that were not what was asked for: JSON, in quotes as all that Triton logs."""
+        """The log's lines on degraded answers: JSON, quoted as all that Triton logs."""
         quoted = [re.search(r'model\.py:\d+\] (".*")$', line) for line in self.server.read_log()]
         return [json.loads(json.loads(match[1])) for match in quoted if match and "degraded" in match[1]]
 
@@ -134,7 +134,7 @@ def test_when_the_trouble_is_over_answers_are_what_was_asked_for_and_the_log_is_
 
 
 @pytest.mark.parametrize("parameters", [{"policy": "parallel"}, {"policy": "cascade", "tolerance": 0}], ids=str)
-def test_who_needs_an_encoder_that_fails_is_told_which_model_and_why(
+def test_a_request_that_needs_an_encoder_that_fails_names_it_and_why(
     ask_bls: Ask, moody, moody_url, parameters: dict[str, Any]
 ) -> None:
     with moody.encoder("fails"), pytest.raises(InferenceServerException) as caught:
@@ -167,9 +167,7 @@ def test_a_deadline_is_met_by_an_encoder_that_hangs(ask_bls: Ask, moody, moody_u
     assert moody.wait_for_degraded_line(policy="deadline", reasons={"bert-large late": len(TEXTS) - 1})
 
 
-def test_an_encoder_that_hangs_keeps_nobody_from_the_others_however_often_it_was_asked(
-    ask_bls: Ask, moody, cuml
-) -> None:
+def test_an_encoder_that_hangs_holds_up_no_other_request(ask_bls: Ask, moody, cuml) -> None:
     url = moody.server.grpc_url
     with moody.encoder("hangs"):
         for _ in range(MANY):
@@ -190,11 +188,11 @@ def test_an_encoder_that_hangs_keeps_nobody_from_the_others_however_often_it_was
     ],
     ids=["policy", "setting"],
 )
-def test_a_default_that_is_wrong_is_told_when_the_model_is_loaded(
+def test_a_default_that_is_wrong_is_reported_when_the_model_is_loaded(
     own_repository: Path, tmp_path: Path, parameters: dict[str, str], reason: str
 ) -> None:
-    alone = tmp_path / "alone"
-    shutil.copytree(own_repository / "bls_pipeline", alone / "bls_pipeline")
-    configure(alone, "bls_pipeline", **parameters)
-    with pytest.raises(ModelLoadError, match=f"bls_pipeline: .*{re.escape(reason)}"), running(Options(alone)):
+    repository = tmp_path / "repository"
+    shutil.copytree(own_repository / "bls_pipeline", repository / "bls_pipeline")
+    configure(repository, "bls_pipeline", **parameters)
+    with pytest.raises(ModelLoadError, match=f"bls_pipeline: .*{re.escape(reason)}"), running(Options(repository)):
         pass

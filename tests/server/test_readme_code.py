@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.server import TritonServer
+from readability_triton.serving.server import TritonServer
 
 README = Path(__file__).parents[2] / "README.md"
 

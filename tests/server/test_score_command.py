@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from client.samples import sample_passages
-from client.scorer import Scorer
-from serving.server import TritonServer
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.server import TritonServer
 
 PASSAGES = sample_passages()
 
 
 def score(server: TritonServer, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "client.cli", "score", "--url", server.grpc_url, *arguments]
+    command = [sys.executable, "-m", "readability_triton.cli.main", "score", "--url", server.grpc_url, *arguments]
     return subprocess.run(command, capture_output=True, text=True, input=stdin, timeout=120)
 
 
@@ -78,10 +78,3 @@ def test_much_work_shows_progress_on_standard_error_only(server: TritonServer) -
     result = score(server, "--format", "csv", stdin=" ".join(f"Number {n} is here today." for n in range(1600)))
     assert "scoring" in result.stderr
     assert result.stdout.startswith("document,passage,")
-
-
-def test_demo_shows_both_pipelines_and_ends_well() -> None:
-    result = subprocess.run([sys.executable, "-m", "client.cli", "demo"], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0
-    assert all(name in result.stdout for name in ("ensemble_all", "bls_pipeline"))
-    assert "Largest difference" in result.stdout

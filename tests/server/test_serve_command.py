@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from client.scorer import Scorer
-from serving.gpu import lacking
-from serving.server import DEFAULT_REPOSITORY
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.gpu import missing_requirements
+from readability_triton.serving.repository import default_repository
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
 
 
@@ -119,7 +119,8 @@ def test_a_model_that_does_not_load_is_said_in_a_few_lines(
 
 
 @pytest.mark.skipif(
-    not lacking(DEFAULT_REPOSITORY), reason="this machine has all for the GPU, the placement is to be had"
+    not missing_requirements(default_repository()),
+    reason="this machine meets all requirements for the GPU",
 )
 def test_the_gpu_placement_without_a_gpu_says_so_and_stops() -> None:
     result = run("serve", *FREE_PORTS, "--placement", "gpu")
@@ -129,13 +130,13 @@ def test_the_gpu_placement_without_a_gpu_says_so_and_stops() -> None:
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """The log and the addresses of a server that was told where to log."""
+    """The log and the addresses of a server with --log-file."""
     log = tmp_path_factory.mktemp("serve") / "logs" / "triton.log"
     with serving("--placement", "cpu", "--log-file", str(log)) as (_, addresses):
         yield log, addresses
 
 
-def test_the_log_goes_where_it_is_told(logged: tuple[Path, dict[str, str]]) -> None:
+def test_the_log_goes_where_the_option_says(logged: tuple[Path, dict[str, str]]) -> None:
     assert "successfully loaded 'bls_pipeline'" in logged[0].read_text()
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from client.async_scorer import AsyncScorer
-from client.samples import sample_passages
-from client.scorer import Scorer
-from serving.server import TritonServer
-from stages.pipeline import InProcessPipeline
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.server import TritonServer
+from readability_triton.stages.pipeline import InProcessPipeline
 
 TOLERANCE = 1e-5
 PIPELINES = ("ensemble_all", "bls_pipeline")
@@ -44,7 +44,8 @@ def test_any_text_is_scored_as_in_process(
 def test_batches_of_any_size_keep_their_order(scorer: Scorer, truth: InProcessPipeline, size: int) -> None:
     rng = random.Random(size)
     excerpts = [
-        " ".join(rng.choices(["cat", "sat", "hat", "jurisprudence", "mat."], k=1 + row % 23)) for row in range(size)
+        " ".join(rng.choices(["cat", "sat", "hat", "jurisprudence", "mat."], k=1 + row % (23 if size < 512 else 4)))
+        for row in range(size)
     ]
     weights = [rng.random() for _ in range(size)]
     scores = scorer.score(excerpts, weights)

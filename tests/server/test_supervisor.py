@@ -20,15 +20,16 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from client.errors import ModelUnavailableError
-from client.scorer import Scorer
-from serving.control import GRPC_KEY_NAME, KEY_NAME
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
-from serving.stubs import find_stubs, shared_memory
-from serving.tracing import PART
-from stages.pipeline import InProcessPipeline
+from readability_triton.client.errors import ModelUnavailableError
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.control import GRPC_KEY_NAME, KEY_NAME
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.server import Options, TritonServer, running
+from readability_triton.serving.stubs import find_stubs, shared_memory
+from readability_triton.serving.tracing import PART
+from readability_triton.stages.pipeline import InProcessPipeline
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
 PIPELINES = ("ensemble_all", "bls_pipeline")
 MODELS = ("preprocess", "bert-large", "cuml", "gate", "postprocess", "bls_pipeline")
@@ -48,19 +49,19 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository, linked file by file."""
     copy = tmp_path_factory.mktemp("supervised") / "model_repository"
     return shutil.copytree(
-        DEFAULT_REPOSITORY, copy, copy_function=os.symlink, ignore=shutil.ignore_patterns("__pycache__")
+        default_repository(), copy, copy_function=os.symlink, ignore=shutil.ignore_patterns("__pycache__")
     )
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def lines() -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def supervised(repository: Path, told: list[str]) -> Iterator[TritonServer]:
+def supervised(repository: Path, lines: list[str]) -> Iterator[TritonServer]:
     """A server of its own; after all that is done to it, it ends soon and leaves nothing behind."""
-    with running(Options(repository), tell=told.append) as server:
+    with running(Options(repository), on_reload=lines.append) as server:
         yield server
         regions = shared_memory(server.process.pid)
         start = time.monotonic()
@@ -107,14 +108,14 @@ def ask(supervised: TritonServer, scores: dict[str, float]) -> Callable[..., dic
 
 
 @pytest.fixture
-def recovered(told: list[str]) -> Callable[[int], Callable[[list[bool]], bool]]:
+def recovered(lines: list[str]) -> Callable[[int], Callable[[list[bool]], bool]]:
     """Whether so many models were loaded again since, and a whole round of texts is answered."""
-    before, deadline = len(told), time.monotonic() + RECOVERY_S
+    before, deadline = len(lines), time.monotonic() + RECOVERY_S
 
     def since(models: int) -> Callable[[list[bool]], bool]:
         def enough(answered: list[bool]) -> bool:
-            assert time.monotonic() < deadline, (told[before:], answered[-10:])
-            return len(told) >= before + models and answered[-len(TEXTS) :] == [True] * len(TEXTS)
+            assert time.monotonic() < deadline, (lines[before:], answered[-10:])
+            return len(lines) >= before + models and answered[-len(TEXTS) :] == [True] * len(TEXTS)
 
         return enough
 
@@ -135,24 +136,24 @@ def test_every_instance_of_every_model_runs_in_a_stub_that_is_found(supervised: 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_whose_process_is_killed_is_served_again(
-    supervised: TritonServer, told: list[str], ask: Callable, recovered: Callable, model: str
+    supervised: TritonServer, lines: list[str], ask: Callable, recovered: Callable, model: str
 ) -> None:
     os.kill(stub_of(supervised, model), signal.SIGKILL)
     ask(recovered(1))
-    assert told[-1].startswith(f"{model}: its process died; reloaded in ")
+    assert lines[-1].startswith(f"{model}: its process died; reloaded in ")
 
 
 def test_two_processes_killed_at_once_are_both_replaced(
-    supervised: TritonServer, told: list[str], ask: Callable, recovered: Callable
+    supervised: TritonServer, lines: list[str], ask: Callable, recovered: Callable
 ) -> None:
     for model in ("preprocess", "cuml"):
         os.kill(stub_of(supervised, model), signal.SIGKILL)
     ask(recovered(2))
-    assert {line.partition(":")[0] for line in told[-2:]} == {"preprocess", "cuml"}
+    assert {line.partition(":")[0] for line in lines[-2:]} == {"preprocess", "cuml"}
 
 
 def test_a_process_that_is_stopped_and_goes_on_gives_no_stale_answers(
-    supervised: TritonServer, told: list[str], ask: Callable, recovered: Callable
+    supervised: TritonServer, lines: list[str], ask: Callable, recovered: Callable
 ) -> None:
     pid = stub_of(supervised, "cuml")
     enough, start = recovered(1), time.monotonic()
@@ -164,24 +165,24 @@ def test_a_process_that_is_stopped_and_goes_on_gives_no_stale_answers(
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
         asking.result(RECOVERY_S)
-    assert told[-1].startswith("cuml: its process was stopped; reloaded in ")
+    assert lines[-1].startswith("cuml: its process was stopped; reloaded in ")
 
 
 def test_a_model_whose_files_are_broken_by_now_harms_no_other(
-    supervised: TritonServer, repository: Path, told: list[str], ask: Callable, recovered: Callable
+    supervised: TritonServer, repository: Path, lines: list[str], ask: Callable, recovered: Callable
 ) -> None:
     file = repository / "postprocess" / "1" / "model.py"
     file.unlink()
     file.write_text("import no_such_module\n")
     enough = recovered(2)
     os.kill(stub_of(supervised, "postprocess"), signal.SIGKILL)
-    start, before = time.monotonic(), len(told)
-    answered = ask(lambda answers: time.monotonic() - start > 2 and len(told) > before)
+    start, before = time.monotonic(), len(lines)
+    answered = ask(lambda answers: time.monotonic() - start > 2 and len(lines) > before)
     assert all(answered["bls_pipeline"])
     assert not answered["ensemble_all"][-1]
-    assert "No module named 'no_such_module'; next attempt in 1 s" in told[before]
-    file.write_bytes((DEFAULT_REPOSITORY / "postprocess" / "1" / "model.py").read_bytes())
-    ask(lambda answers: enough(answers) and "reloaded" in told[-1])
+    assert "No module named 'no_such_module'; next attempt in 1 s" in lines[before]
+    file.write_bytes((default_repository() / "postprocess" / "1" / "model.py").read_bytes())
+    ask(lambda answers: enough(answers) and "reloaded" in lines[-1])
 
 
 @pytest.mark.parametrize("key", [{}, {KEY_NAME: "guessed"}], ids=["no key", "a wrong key"])

@@ -12,11 +12,12 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
-from client.cli import main
-from client.errors import InvalidRequestError
-from client.samples import sample_passages
-from client.scorer import Scorer
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
+from readability_triton.cli.main import main
+from readability_triton.cli.samples import sample_passages
+from readability_triton.client.errors import InvalidRequestError
+from readability_triton.client.scorer import Scorer
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.server import Options, TritonServer, running
 
 TEXTS = list(sample_passages().values())
 OF_THE_PROJECT = ("preprocess", "bert-large", "cuml", "postprocess", "ensemble_all")
@@ -121,7 +122,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """Three ensembles, each with its twin, and one twin with a condition."""
     repository = tmp_path_factory.mktemp("twins")
     for name in OF_THE_PROJECT:
-        (repository / name).symlink_to(DEFAULT_REPOSITORY / name)
+        (repository / name).symlink_to(default_repository() / name)
     for name in LITTLE:
         add_little_ensemble(repository, name)
     for name in ("ensemble_all", *LITTLE):
@@ -234,7 +235,7 @@ def test_a_little_ensemble_and_its_twin_give_the_same(infer, name: str, factor: 
 @little
 @pytest.mark.parametrize("outputs", [["scaled"], ["shouted"], ["length_shouted", "scaled"]], ids=str)
 def test_a_twin_gives_the_outputs_that_are_asked_for(infer, name: str, outputs: list[str]) -> None:
-    # The ensemble is asked for all: asked for `scaled` alone, the scheduler of Triton 24.10 leaves out too many steps.
+    # All outputs are requested of the ensemble: for `scaled` only, Triton 24.10's scheduler leaves out too many steps.
     everything = as_lists(infer(name, [b"hen"]))
     given = as_lists(infer(f"{name}_bls", [b"hen"], outputs=outputs))
     assert given == {output: everything[output] if output in outputs else None for output in OUTPUTS}

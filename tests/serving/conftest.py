@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from serving import runtime
-from serving.runtime import PYTHON_VERSION, Runtime
+from readability_triton.serving import runtime
+from readability_triton.serving.runtime import PYTHON_VERSION, Runtime
 
 READY_SERVER = """\
 import http.server, sys

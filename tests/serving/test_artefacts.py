@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.artefacts import ARTEFACTS, missing_artefacts
+from readability_triton.serving.artefacts import ARTEFACTS, missing_artefacts
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def test_a_built_repository_misses_nothing(repository):
 
 
 @pytest.mark.parametrize("path", ARTEFACTS, ids=str)
-def test_a_missing_artefact_is_told_by_its_place_in_the_repository(repository, path):
+def test_a_missing_artefact_is_reported_by_its_place_in_the_repository(repository, path):
     (repository / path).unlink()
     assert missing_artefacts(repository) == [path]
 

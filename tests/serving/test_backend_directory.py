@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from serving.backend_directory import lay_out
-from serving.runtime import PYTHON_VERSION, find_runtime
+from readability_triton.serving.backend_directory import lay_out
+from readability_triton.serving.runtime import PYTHON_VERSION, find_runtime
 
 
 @pytest.fixture

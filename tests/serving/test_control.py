@@ -5,9 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from serving import control
-from serving.control import KEY_NAME, ControlError, ModelControl
-from serving.ports import free_ports
+from readability_triton.serving import control
+from readability_triton.serving.control import KEY_NAME, ControlError, ModelControl
+from readability_triton.serving.ports import free_ports
 
 CONFIG = {"name": "cuml", "backend": "fil", "parameters": {"model_type": {"string_value": "treelite_checkpoint"}}}
 FAILED = {
@@ -59,7 +59,7 @@ def loads(triton):
     return [body for method, path, body, _ in triton.requests if path.endswith("/load")]
 
 
-def test_triton_is_told_to_ask_for_the_key_and_to_load_every_model():
+def test_triton_is_started_to_require_the_key_and_to_load_every_model():
     one = ModelControl("127.0.0.1", 8000)
     assert one.arguments() == [
         "--model-control-mode=explicit",

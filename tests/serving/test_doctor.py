@@ -1,10 +1,10 @@
 import pytest
 
-from serving import doctor
-from serving.artefacts import ARTEFACTS
-from serving.doctor import examine, triton_version
-from serving.gpu import Gpu
-from serving.runtime import DROP_INS, Runtime
+from readability_triton.serving import doctor
+from readability_triton.serving.artefacts import ARTEFACTS
+from readability_triton.serving.doctor import examine, triton_version
+from readability_triton.serving.gpu import Gpu
+from readability_triton.serving.runtime import DROP_INS, Runtime
 
 BANNER = "print('+----+\\n| Option | Value |\\n| server_version                   | 2.51.0     |', flush=True)\n"
 
@@ -25,7 +25,7 @@ def with_backends(runtime: Runtime, folder) -> Runtime:
     return Runtime(runtime.origin, runtime.executable, {"fil": DROP_INS / "fil"} | native)
 
 
-def test_the_version_is_what_the_server_itself_says_and_backends_are_told_apart(monkeypatch, fake_runtime, tmp_path):
+def test_the_version_is_what_the_server_itself_says_and_each_backend_has_a_line(monkeypatch, fake_runtime, tmp_path):
     found = with_backends(fake_runtime(BANNER + "import time; time.sleep(60)"), tmp_path)
     monkeypatch.setattr(doctor, "find_runtime", lambda: found)
     findings = findings_of(tmp_path)
@@ -57,11 +57,11 @@ def test_a_server_that_does_not_start_has_no_version_and_is_to_be_run_by_hand(mo
     ],
     ids=["none", "two", "one that cannot be used"],
 )
-def test_gpus_are_named_with_what_is_lacking_for_them_and_their_absence_is_no_fault(
+def test_gpus_are_named_with_what_is_missing_for_them_and_no_gpu_is_no_fault(
     monkeypatch, tmp_path, names, missing, expected, advice
 ):
     monkeypatch.setattr(doctor, "find_gpus", lambda: [Gpu(name, 80 << 30, (9, 0)) for name in names])
-    monkeypatch.setattr(doctor, "lacking", lambda repository: missing)
+    monkeypatch.setattr(doctor, "missing_requirements", lambda repository: missing)
     gpu = findings_of(tmp_path)["GPU"]
     assert gpu.found == expected
     assert gpu.advice == (f"all models run on the CPU: {advice}" if advice else None)

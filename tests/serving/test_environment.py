@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from serving import placement
-from serving.environment import PROJECT_ROOT, server_environment
-from serving.errors import PlacementError
-from serving.placement import Placement
-from serving.runtime import Runtime
+from readability_triton.serving import placement
+from readability_triton.serving.environment import IMPORT_ROOT, server_environment
+from readability_triton.serving.errors import PlacementError
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.runtime import Runtime
 
 REPOSITORY = Path("model_repository")
 
@@ -57,7 +57,7 @@ def test_cuda_from_pip_is_where_cupy_looks_for_it(monkeypatch, tmp_path):
 def test_interpreters_that_read_pythonpath_find_the_project_and_its_packages(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/users/own")
     paths = server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["PYTHONPATH"].split(os.pathsep)
-    assert paths[0] == str(PROJECT_ROOT)
+    assert paths[0] == str(IMPORT_ROOT)
     assert str(Path(pytest.__file__).parents[1]) in paths
     assert paths[-1] == "/users/own"
 
@@ -70,14 +70,14 @@ def test_stages_get_these_settings_unless_the_user_says_otherwise(monkeypatch, n
 
 
 def test_the_placement_has_the_last_word_over_visible_gpus(monkeypatch):
-    monkeypatch.setattr(placement, "lacking", lambda repository: [])
+    monkeypatch.setattr(placement, "missing_requirements", lambda repository: [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert server_environment(RUNTIME, Placement.CPU, REPOSITORY)["CUDA_VISIBLE_DEVICES"] == ""
     assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 def test_a_placement_that_is_not_to_be_had_is_refused(monkeypatch):
-    monkeypatch.setattr(placement, "lacking", lambda repository: ["no GPU"])
+    monkeypatch.setattr(placement, "missing_requirements", lambda repository: ["no GPU"])
     with pytest.raises(PlacementError):
         server_environment(RUNTIME, Placement.GPU, REPOSITORY)
 

@@ -3,15 +3,15 @@ import zipfile
 
 import pytest
 
-from serving import gpu
-from serving.gpu import LEAST_BYTES, Gpu, find_gpus, lacking
-from stages.precision import NOTE
+from readability_triton.serving import gpu
+from readability_triton.serving.gpu import LEAST_BYTES, Gpu, find_gpus, missing_requirements
+from readability_triton.stages.precision import NOTE
 
 OK, NO_DEVICE = 0, 100
 
 
 class FakeCuda:
-    """The four calls of the driver that are made, for GPUs of these names; None is one that tells nothing."""
+    """The four calls of the driver that are made, for GPUs of these names; None is one without a name."""
 
     def __init__(
         self,
@@ -99,19 +99,19 @@ def packages(monkeypatch):
 def test_without_a_gpu_nothing_else_is_asked(driver, packages, tmp_path):
     driver(None)
     packages(cuda=None)
-    assert lacking(tmp_path) == ["no NVIDIA GPU or no driver here"]
+    assert missing_requirements(tmp_path) == ["no NVIDIA GPU or no driver here"]
 
 
-def test_where_all_is_there_nothing_is_lacking(driver, packages, tmp_path):
+def test_where_all_is_there_nothing_is_missing(driver, packages, tmp_path):
     driver(FakeCuda(["NVIDIA H100"], memory=LEAST_BYTES))
     packages(*gpu.PACKAGES)
-    assert lacking(tmp_path) == []
+    assert missing_requirements(tmp_path) == []
 
 
-def test_whatever_is_lacking_is_named(driver, packages, tmp_path):
+def test_whatever_is_missing_is_named(driver, packages, tmp_path):
     driver(FakeCuda(["NVIDIA T4"], memory=LEAST_BYTES // 2))
     packages("cupy", "rmm", cuda=None)
-    small, missing, torch = lacking(tmp_path)
+    small, missing, torch = missing_requirements(tmp_path)
     assert small == "GPU 0 (NVIDIA T4) has 4.0 GiB of memory, 8 are needed"
     assert missing == "not installed: cudf, cuml (`pip install .[gpu]`)"
     assert torch == "this PyTorch is built without CUDA"
@@ -121,7 +121,7 @@ def test_whatever_is_lacking_is_named(driver, packages, tmp_path):
     ("precision", "capability", "expected"),
     [
         ("bf16", (7, 5), []),
-        ("int8", (9, 0), ["the encoder is built in int8, which the CPU alone computes"]),
+        ("int8", (9, 0), ["the encoder is built in int8, which only the CPU computes"]),
         ("fp8", (9, 0), []),
         ("fp8", (8, 9), []),
         (
@@ -137,6 +137,6 @@ def test_an_encoder_that_a_gpu_cannot_compute_is_named(driver, packages, tmp_pat
     (tmp_path / "bert-large" / "1").mkdir(parents=True)
     with zipfile.ZipFile(tmp_path / "bert-large" / "1" / "model.pt", "w") as file:
         file.writestr(f"model/extra/{NOTE}", precision)
-    for line, start in zip(lacking(tmp_path), expected, strict=True):
+    for line, start in zip(missing_requirements(tmp_path), expected, strict=True):
         assert line.startswith(start)
         assert "readability build" in line

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.log import failures, loaded_models, still_loaded
+from readability_triton.serving.log import failures, loaded_models, still_loaded
 
 LOADED = """I1122 17:57:12.001345 6237 model_lifecycle.cc:839] "successfully loaded 'postprocess'\""""
 NO_MODULE = (

@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
-from serving.errors import PortTakenError
-from serving.ports import check_free, free_ports
+from readability_triton.serving.errors import PortTakenError
+from readability_triton.serving.ports import check_free, free_ports
 
 
 def test_free_ports_differ_and_can_be_listened_on():

@@ -114,7 +114,7 @@ def with_threads(load):
 
 @settings(max_examples=30)
 @given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=4), threads=st.integers(1, 4))
-def test_rows_are_shared_out_over_threads_that_compute_alone(with_threads, rows, threads):
+def test_rows_are_shared_out_over_threads_of_one_core_each(with_threads, rows, threads):
     model = with_threads(threads)
     requests = [{"X__0": torch.arange(3 * n).reshape(n, 3) + 10 * number} for number, n in enumerate(rows)]
     assert_same(answers(model, requests, "SUM__0"), [each["X__0"].sum(1, keepdim=True) for each in requests])
@@ -218,11 +218,11 @@ def test_the_encoder_takes_every_core_unless_the_config_gives_a_number(load):
 
 def test_the_number_of_interop_threads_is_passed_on(load, monkeypatch):
     # The real call may be made only once in a process.
-    told = []
-    monkeypatch.setattr(torch, "set_num_interop_threads", told.append)
+    calls = []
+    monkeypatch.setattr(torch, "set_num_interop_threads", calls.append)
     load(Pair(), ["X__0"], ["A__0"])
     load(Pair(), ["X__0"], ["A__0"], {"INTER_OP_THREAD_COUNT": "3"})
-    assert told == [3]
+    assert calls == [3]
 
 
 @pytest.mark.parametrize(("parameters", "expected"), [({}, True), ({"INFERENCE_MODE": "false"}, False)])
@@ -242,7 +242,7 @@ def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_nev
 
 
 class Graphs:
-    """Stands for what `stages.device.graphs` makes on a GPU: knows batches of up to two rows."""
+    """Stands for what `readability_triton.stages.device.graphs` makes on a GPU: knows batches of up to two rows."""
 
     def score(self, ids: Tensor, mask: Tensor) -> Tensor | None:
         return torch.full((len(ids), 1), -1.0) if len(ids) <= 2 else None
@@ -257,14 +257,14 @@ def test_small_batches_are_asked_of_the_graphs_and_larger_ones_computed(load):
     torch.testing.assert_close(answers(model, [large])[0], direct(large)[0])
 
 
-def test_what_cannot_be_recorded_is_told_of_and_computed(load, monkeypatch):
+def test_what_cannot_be_recorded_is_logged_and_computed(load, monkeypatch):
     def fail(module, device):
         raise RuntimeError("cannot be captured")
 
-    told = []
+    calls = []
     model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
-    monkeypatch.setattr("stages.device.graphs.record_module", fail)
-    logger = SimpleNamespace(log_warn=told.append)
+    monkeypatch.setattr("readability_triton.stages.device.graphs.record_module", fail)
+    logger = SimpleNamespace(log_warn=calls.append)
     monkeypatch.setattr(type(model).execute.__globals__["pb_utils"], "Logger", logger, raising=False)
     assert model._record_graphs() is None
-    assert told == ["small batches run without CUDA graphs: cannot be captured"]
+    assert calls == ["small batches run without CUDA graphs: cannot be captured"]

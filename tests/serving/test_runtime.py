@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from serving import runtime
-from serving.errors import TritonNotFoundError
-from serving.runtime import DROP_INS, PYTHON_VERSION, find_runtime
+from readability_triton.serving import runtime
+from readability_triton.serving.errors import TritonNotFoundError
+from readability_triton.serving.runtime import DROP_INS, PYTHON_VERSION, find_runtime
 
 pytestmark = pytest.mark.usefixtures("no_triton")
 

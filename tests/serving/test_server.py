@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from serving import server
-from serving.artefacts import ARTEFACTS
-from serving.errors import ModelLoadError, NotBuiltError, PlacementError, PortTakenError, ServerDiedError
-from serving.placement import Placement
-from serving.server import Options, running
+from readability_triton.serving import server
+from readability_triton.serving.artefacts import ARTEFACTS
+from readability_triton.serving.errors import (
+    ModelLoadError,
+    NotBuiltError,
+    PlacementError,
+    PortTakenError,
+    ServerDiedError,
+)
+from readability_triton.serving.placement import Placement
+from readability_triton.serving.server import Options, running
 
 FAILS_TO_LOAD = r"""#!/bin/sh
 cat <<'END'
@@ -108,9 +114,9 @@ def test_a_server_that_is_never_ready_is_given_up_and_stopped(use, fake_runtime,
 
 
 def keep(method, started):
-    def wait_until_ready(self, show):
+    def wait_until_ready(self, on_progress):
         started.append(self)
-        return method(self, show)
+        return method(self, on_progress)
 
     return wait_until_ready
 
@@ -192,14 +198,17 @@ def test_a_taken_port_is_refused_before_the_server_starts(use, ready_server, tmp
 
 def test_a_gpu_that_is_not_there_is_refused_before_the_server_starts(use, ready_server, tmp_path, monkeypatch):
     use(ready_server)
-    monkeypatch.setattr("serving.placement.lacking", lambda repository: ["no GPU"])
+    monkeypatch.setattr("readability_triton.serving.placement.missing_requirements", lambda repository: ["no GPU"])
     with pytest.raises(PlacementError), running(Options(tmp_path, Placement.GPU)):
         pass
 
 
 def test_a_server_does_not_outlive_a_parent_that_is_killed(ready_server, tmp_path):
     program = (
-        "import os, sys; from pathlib import Path; from serving import server; from serving.runtime import Runtime\n"
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from readability_triton.serving import server\n"
+        "from readability_triton.serving.runtime import Runtime\n"
         f"server.find_runtime = lambda: Runtime('a test', Path({str(ready_server.executable)!r}), {{}})\n"
         f"with server.running(server.Options(Path({str(tmp_path)!r}))) as started:\n"
         "    print(started.process.pid, flush=True); os.kill(os.getpid(), 9)"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serving import stubs
-from serving.stubs import Stub, find_stubs, is_alive, process_state, shared_memory
+from readability_triton.serving import stubs
+from readability_triton.serving.stubs import Stub, find_stubs, is_alive, process_state, shared_memory
 
 
 def until(promise, seconds=10):

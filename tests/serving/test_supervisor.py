@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from serving import supervisor
-from serving.control import ControlError
-from serving.stubs import find_stubs, process_state
-from serving.supervisor import Supervisor
+from readability_triton.serving import supervisor
+from readability_triton.serving.control import ControlError
+from readability_triton.serving.stubs import find_stubs, process_state
+from readability_triton.serving.supervisor import Supervisor
 
 
 def until(promise, seconds=10):
@@ -119,7 +119,7 @@ def test_the_new_stub_is_watched_like_the_old_one(watch, control, lines):
     assert len(lines) == 3
 
 
-def test_a_stub_stopped_for_a_moment_is_left_alone(watch, control, lines):
+def test_a_stub_stopped_for_a_moment_is_left_as_it_is(watch, control, lines):
     process = control.started["cuml"][0]
     for _ in range(3):
         process.send_signal(signal.SIGSTOP)
@@ -225,7 +225,7 @@ def test_an_old_stub_that_answers_its_last_requests_is_none_of_the_new_ones(star
     assert control.reloaded == ["cuml"] * 2
 
 
-def test_a_server_that_is_dead_is_left_alone(control, lines):
+def test_a_server_that_is_dead_is_left_as_it_is(control, lines):
     server = subprocess.Popen(["sleep", "600"])
     watching = Supervisor(server.pid, control, lines.append)
     watching._wanted = {"cuml": 1}  # as if its stubs had gone with it
@@ -237,7 +237,7 @@ def test_a_server_that_is_dead_is_left_alone(control, lines):
     assert not watching._recoveries
 
 
-def test_a_server_that_is_ending_is_left_alone(watch, control, lines):
+def test_a_server_that_is_ending_is_left_as_it_is(watch, control, lines):
     control.live = False
     kill(control.started["cuml"][0])
     for _ in range(3):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.tracing import Tracing
+from readability_triton.serving.tracing import Tracing
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_bert() -> BertModel:
-    """A BERT with random weights, large enough ones for every token to tell in the score."""
+    """A BERT with random weights, large enough for every token to change the score."""
     torch.manual_seed(20)
     config = BertConfig(
         hidden_size=32,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.arrays import as_array, joined, to_host, together
+from readability_triton.stages.arrays import as_array, joined, on_one_device, to_host
 
 VALUES = np.arange(6.0).reshape(3, 2)
 
@@ -56,15 +56,15 @@ def test_a_tensor_becomes_an_array_where_it_lies() -> None:
     assert isinstance(on_device, OnDevice)
 
 
-def test_arrays_on_the_host_stay_there_together() -> None:
-    assert all(array is VALUES for array in together(VALUES, VALUES))
+def test_arrays_on_the_host_stay_there() -> None:
+    assert all(array is VALUES for array in on_one_device(VALUES, VALUES))
 
 
 @pytest.mark.parametrize("place", [0, 1])
 def test_one_array_on_the_gpu_takes_the_others_there(place: int) -> None:
     arrays = [VALUES, VALUES]
     arrays[place] = OnDevice(VALUES)
-    found = together(*arrays)
+    found = on_one_device(*arrays)
     assert all(isinstance(array, OnDevice) for array in found)
     assert found[place] is arrays[place]
 

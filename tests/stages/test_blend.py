@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from stages.blend import blend, check_weights
-from stages.errors import InvalidRowError
+from readability_triton.stages.blend import blend, check_weights
+from readability_triton.stages.errors import InvalidRowError
 
 NO_SHARES = {
     "nan": np.nan,

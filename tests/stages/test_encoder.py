@@ -1,4 +1,4 @@
-"""The served encoder gives every row the score that it has alone, without padding."""
+"""The served encoder gives every row the score that it has in a batch of one, without padding."""
 
 import copy
 from itertools import combinations
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import BertModel
 
-from stages.encoder import PooledEncoder, load_encoder, predict, save_encoder, to_torchscript
-from stages.precision import Precision, precision_of
+from readability_triton.stages.encoder import PooledEncoder, load_encoder, predict, save_encoder, to_torchscript
+from readability_triton.stages.precision import Precision, precision_of
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -60,7 +60,7 @@ def one_by_one(encoder: PooledEncoder, ids: NDArray[np.int64], mask: NDArray[np.
 
 @quick
 @given(row_lengths, seeds, st.integers(0, 9))
-def test_each_row_scores_as_it_does_alone_without_padding(served, encoder, lengths, seed, padding) -> None:
+def test_each_row_scores_as_in_a_batch_of_one_without_padding(served, encoder, lengths, seed, padding) -> None:
     ids, mask = batch(lengths, seed, padding)
     scores = predict(served, ids, mask)
     assert (scores.dtype, scores.shape) == (np.float32, (len(lengths), 1))
@@ -182,7 +182,7 @@ def test_layers_above_the_highest_are_left_out(tiny_bert: BertModel, layers: tup
 
 
 @pytest.mark.parametrize("layers", [(), (4,), (1, 4), (-1,), (-1, 2)], ids=str)
-def test_layers_that_the_encoder_lacks_are_refused(tiny_bert: BertModel, layers: tuple[int, ...]) -> None:
+def test_layers_that_the_encoder_does_not_have_are_refused(tiny_bert: BertModel, layers: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="are not among 0 to 3"):
         PooledEncoder(tiny_bert, layers)
 
@@ -231,7 +231,7 @@ def test_any_precision_keeps_the_order_of_rows(rounded, precision, lengths, seed
 
 
 @pytest.mark.parametrize("lesser", ["bf16", "int8", "fp8"])
-def test_in_lesser_precision_a_row_scores_alone_to_the_last_bit_as_it_does_in_a_batch(encoder, lesser) -> None:
+def test_in_lesser_precision_a_row_scores_in_a_batch_of_one_to_the_last_bit_as_in_any_other(encoder, lesser) -> None:
     served = to_torchscript(encoder, lesser)
     ids, mask = batch([5, 40, 1, 300, 17], padding=3)
     np.testing.assert_array_equal(predict(served, ids, mask), one_by_one(served, ids, mask))
@@ -288,7 +288,7 @@ def test_computing_in_bf16_casts_layers_and_embeddings_and_keeps_the_linear_laye
     assert pooled.dtype == torch.float32
 
 
-def test_a_file_tells_its_precision_and_scores_as_what_was_written(rounded, precision, tmp_path: Path) -> None:
+def test_a_file_holds_its_precision_and_scores_as_what_was_written(rounded, precision, tmp_path: Path) -> None:
     save_encoder(rounded, tmp_path / "model.pt", precision)
     assert precision_of(tmp_path / "model.pt") == precision
     ids, mask = batch([3, 30, 12])
@@ -296,7 +296,7 @@ def test_a_file_tells_its_precision_and_scores_as_what_was_written(rounded, prec
     assert predict(loaded, ids, mask).tobytes() == predict(rounded, ids, mask).tobytes()
 
 
-def test_the_precision_of_a_file_that_tells_none_is_unknown(encoder, tmp_path: Path) -> None:
+def test_the_precision_of_a_file_without_one_is_unknown(encoder, tmp_path: Path) -> None:
     torch.jit.save(to_torchscript(encoder), str(tmp_path / "model.pt"))
     assert precision_of(tmp_path / "model.pt") == "unknown"
 

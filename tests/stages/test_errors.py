@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.errors import InvalidRowError
+from readability_triton.stages.errors import InvalidRowError
 
 
 def test_the_message_names_row_and_reason() -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import InvalidRowError
-from stages.excerpts import decode
+from readability_triton.stages.errors import InvalidRowError
+from readability_triton.stages.excerpts import decode
 
 NOT_UTF_8 = {
     "Latin-1": (b"caf\xe9 au lait", "invalid continuation byte at byte 3"),
@@ -64,7 +64,7 @@ def test_an_empty_text_is_refused(value: bytes | str) -> None:
 
 
 @pytest.mark.parametrize("value", WHITE_SPACE.values(), ids=WHITE_SPACE.keys())
-def test_white_space_alone_is_refused(value: str) -> None:
+def test_white_space_is_refused(value: str) -> None:
     with pytest.raises(InvalidRowError, match=r"^row 0: text holds only white space$"):
         decode([value.encode()])
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stages.features import COUNTS, N_FEATURES, FeatureSpec, extract, raw_features
+from readability_triton.stages.features import COUNTS, N_FEATURES, FeatureSpec, extract, raw_features
 
 Sentence = list[str]
 Draft = list[Sentence]
@@ -71,7 +71,7 @@ def test_every_column_is_as_counted_by_hand() -> None:
     np.testing.assert_allclose(raw_features(list(map(written, drafts)), SPEC), truth(drafts), rtol=1e-12)
 
 
-def test_words_that_the_corpus_lacks_count_only_as_words() -> None:
+def test_words_outside_the_corpus_count_only_as_words() -> None:
     row = raw_features(["Unseen words here"], SPEC)[0]
     assert row.tolist() == [3, 3, 0, 1, 3, 0, 0, *[0] * 200]
 

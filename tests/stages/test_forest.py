@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
 
-from stages.forest import load_forest, predict
+from readability_triton.stages.forest import load_forest, predict
 
 N_FEATURES = 9
 
@@ -89,7 +89,7 @@ def test_forests_of_either_precision_compare_exactly(dtype: str) -> None:
     assert predict(stump(dtype, float(threshold)), features).ravel().tolist() == [1.0, 2.0, 2.0]
 
 
-def test_a_threshold_between_two_fp32_numbers_tells_them_apart() -> None:
+def test_a_threshold_between_two_fp32_numbers_separates_them() -> None:
     low = np.float32(0.1)
     high = np.nextafter(low, np.float32(1))
     scores = predict(stump("float64", (float(low) + float(high)) / 2), np.array([[low], [high]], dtype=np.float32))

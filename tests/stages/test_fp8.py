@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from stages.fp8 import Fp8Linear, put_fp8
+from readability_triton.stages.fp8 import Fp8Linear, put_fp8
 
 STEP = 2.0**-3
 """Between two neighbours of FP8, relative to the smaller."""
@@ -47,9 +47,9 @@ def test_a_token_does_not_depend_on_its_neighbours() -> None:
     values = torch.randn(4, 9, 32).bfloat16()
     values[2] *= 1000
     with torch.inference_mode():
-        together = module(values)
+        batched = module(values)
         for row in range(4):
-            assert torch.equal(together[row], module(values[row : row + 1])[0])
+            assert torch.equal(batched[row], module(values[row : row + 1])[0])
 
 
 def test_zeros_give_the_bias() -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 from transformers import AutoTokenizer, BertModel
 
-from stages.encoder import PooledEncoder, to_torchscript
-from stages.features import FeatureSpec, extract
-from stages.pipeline import InProcessPipeline
+from readability_triton.stages.encoder import PooledEncoder, to_torchscript
+from readability_triton.stages.features import FeatureSpec, extract
+from readability_triton.stages.pipeline import InProcessPipeline
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -125,8 +125,8 @@ def test_each_row_has_its_own_weight(pipeline: InProcessPipeline, bert_truth, cu
 
 def test_a_batch_is_its_texts_one_by_one(pipeline: InProcessPipeline) -> None:
     weights = np.full((len(TEXTS), 1), 0.6, np.float32)
-    alone = [pipeline.score([text], weights[:1]) for text in TEXTS]
-    np.testing.assert_allclose(pipeline.score(TEXTS, weights), np.concatenate(alone), atol=1e-5)
+    one_by_one = [pipeline.score([text], weights[:1]) for text in TEXTS]
+    np.testing.assert_allclose(pipeline.score(TEXTS, weights), np.concatenate(one_by_one), atol=1e-5)
 
 
 @pytest.mark.parametrize(("artefact", "error"), ARTEFACTS.values(), ids=ARTEFACTS.keys())

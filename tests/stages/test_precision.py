@@ -5,12 +5,12 @@ from typing import get_args
 import pytest
 import torch
 
-from stages.encoder import PooledEncoder, save_encoder, to_torchscript
-from stages.precision import Precision, precision_of
+from readability_triton.stages.encoder import PooledEncoder, save_encoder, to_torchscript
+from readability_triton.stages.precision import Precision, precision_of
 
 
 @pytest.mark.parametrize("precision", get_args(Precision))
-def test_a_saved_encoder_tells_its_precision(tiny_bert, precision, tmp_path: Path) -> None:
+def test_a_saved_encoder_holds_its_precision(tiny_bert, precision, tmp_path: Path) -> None:
     save_encoder(to_torchscript(PooledEncoder(tiny_bert, (1,)), precision), tmp_path / "model.pt", precision)
     assert precision_of(tmp_path / "model.pt") == precision
 

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.device.features import DeviceFeatures
-from stages.features import FeatureSpec
-from stages.text import ABBREVIATIONS, PUNCTUATION, count_punctuation, count_sentences, sentence_spans, words
+from readability_triton.stages.device.features import DeviceFeatures
+from readability_triton.stages.features import FeatureSpec
+from readability_triton.stages.text import (
+    ABBREVIATIONS,
+    PUNCTUATION,
+    count_punctuation,
+    count_sentences,
+    sentence_spans,
+    words,
+)
 
 WORDS = {
     "no text": ("", []),
@@ -84,7 +91,7 @@ SENTENCES = {
     "line feed between": ("It rained.\nWe stayed.", ["It rained.", "We stayed."]),
     "empty line between": ("It rained.\n\nWe stayed.", ["It rained.", "We stayed."]),
     "no-break space between": ("It rained.\u00a0We stayed.", ["It rained.", "We stayed."]),
-    "a line feed alone ends none": ("It rained\nall day.", ["It rained\nall day."]),
+    "a line feed ends none": ("It rained\nall day.", ["It rained\nall day."]),
     "digit begins the next": ("It rained. 7 of us stayed.", ["It rained.", "7 of us stayed."]),
     "accented capital begins the next": ("It rained. Émile stayed.", ["It rained.", "Émile stayed."]),
     "quote begins the next": ("It rained. “Stay,” he said.", ["It rained.", "“Stay,” he said."]),

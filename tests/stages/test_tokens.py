@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from stages.tokens import load_tokenizer, tokenize
+from readability_triton.stages.tokens import load_tokenizer, tokenize
 
 quick = settings(deadline=None, max_examples=60)
 

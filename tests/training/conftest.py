@@ -12,16 +12,16 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from serving.artefacts import ARTEFACTS, missing_artefacts
-from stages.encoder import PooledEncoder
-from training import base_encoder
-from training.base_encoder import BaseEncoder, load_base_encoder
-from training.build import build_repository
-from training.compute import Compute
-from training.corpus import Corpus
-from training.recipe import Recipe
-from training.run_folder import RunFolder
-from training.train import Trained, train
+from readability_triton.serving.artefacts import ARTEFACTS, missing_artefacts
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training import base_encoder
+from readability_triton.training.base_encoder import BaseEncoder, load_base_encoder
+from readability_triton.training.build import build_repository
+from readability_triton.training.compute import Compute
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.train import Trained, train
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee", "oi", "u"), ("n", "sk", "rt", "ly"))]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from stages.encoder import PooledEncoder
-from training.assemble import assemble, base_weights
-from training.base_encoder import EncoderError, load_base_encoder
-from training.bundle import Bundle
-from training.changes import STEPS, pack
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.assemble import assemble, base_weights
+from readability_triton.training.base_encoder import EncoderError, load_base_encoder
+from readability_triton.training.bundle import Bundle
+from readability_triton.training.changes import STEPS, pack
 
 
 @pytest.fixture(scope="module")

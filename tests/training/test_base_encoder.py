@@ -7,8 +7,8 @@ import huggingface_hub.constants
 import pytest
 from transformers import BertConfig, BertModel
 
-from training import base_encoder
-from training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256, EncoderError, load_base_encoder
+from readability_triton.training import base_encoder
+from readability_triton.training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256, EncoderError, load_base_encoder
 
 
 @pytest.fixture

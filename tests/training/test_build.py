@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from ensemble.config import read_config
-from serving.artefacts import ARTEFACTS, missing_artefacts
-from stages.encoder import PooledEncoder
-from stages.encoder import predict as predict_bert
-from stages.features import extract
-from stages.forest import load_forest, predict
-from stages.pipeline import InProcessPipeline
-from stages.precision import Precision, precision_of
-from training import build
-from training.assemble import assemble
-from training.base_encoder import BaseEncoder, EncoderError, load_base_encoder
-from training.build import REFERENCE_TOLERANCE, BuildError, _tell_configs, build_repository
-from training.bundle import DEFAULT_BUNDLE, Bundle
-from training.compute import Compute
+from readability_triton.ensemble.config import read_config
+from readability_triton.serving.artefacts import ARTEFACTS, missing_artefacts
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.stages.encoder import predict as predict_bert
+from readability_triton.stages.features import extract
+from readability_triton.stages.forest import load_forest, predict
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.stages.precision import Precision, precision_of
+from readability_triton.training import build
+from readability_triton.training.assemble import assemble
+from readability_triton.training.base_encoder import BaseEncoder, EncoderError, load_base_encoder
+from readability_triton.training.build import REFERENCE_TOLERANCE, BuildError, _tell_configs, build_repository
+from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle
+from readability_triton.training.compute import Compute
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save
 
-from stages.forest import n_outputs
-from training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256
-from training.bundle import DEFAULT_BUNDLE, Bundle, hash_text, hash_url, quantiles
-from training.corpus import Corpus, read_corpus
-from training.cross_validation import best_weight
-from training.evaluate import predict_out_of_fold
-from training.metrics import rmse
+from readability_triton.stages.forest import n_outputs
+from readability_triton.training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256
+from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle, hash_text, hash_url, quantiles
+from readability_triton.training.corpus import Corpus, read_corpus
+from readability_triton.training.cross_validation import best_weight
+from readability_triton.training.evaluate import predict_out_of_fold
+from readability_triton.training.metrics import rmse
 
 SHARED_CORPUS = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 FILES = (

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor
 
-from training.changes import STEPS, pack, unpack
+from readability_triton.training.changes import STEPS, pack, unpack
 
 weights = st.floats(-4, 4, width=32)
 matrices = array_shapes(min_dims=2, max_dims=2, max_side=6).flatmap(

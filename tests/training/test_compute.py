@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from stages.encoder import PooledEncoder
-from training.compute import Compute, choose_compute, cpu_multiplies_bf16
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.compute import Compute, choose_compute, cpu_multiplies_bf16
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from ensemble.config import read_config
-from training.config_parameters import set_parameters
+from readability_triton.ensemble.config import read_config
+from readability_triton.training.config_parameters import set_parameters
 
 CONFIG = """\
 # A comment that must stay.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.corpus import CorpusError, read_corpus
+from readability_triton.training.corpus import CorpusError, read_corpus
 
 SHARED_CORPUS = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 HEADER = "excerpt,target,url\n"

@@ -7,9 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from training import forest
-from training.corpus import Corpus
-from training.cross_validation import Predictions, best_epoch, best_weight, folds, out_of_fold_forest
+from readability_triton.training import forest
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import Predictions, best_epoch, best_weight, folds, out_of_fold_forest
 
 SEED = 4
 

@@ -3,8 +3,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from training.curves import plot_curves
-from training.run_folder import Epoch
+from readability_triton.training.curves import plot_curves
+from readability_triton.training.run_folder import Epoch
 
 FITS = ("fold-1-of-2", "fold-2-of-2", "all-rows")
 

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.pipeline import InProcessPipeline
-from training import metrics
-from training.bundle import OutOfFold
-from training.corpus import Corpus
-from training.cross_validation import Predictions
-from training.evaluate import predict_as_built, predict_out_of_fold, scorer_metrics, was_trained_on
-from training.metrics import rmse
+from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.training import metrics
+from readability_triton.training.bundle import OutOfFold
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import Predictions
+from readability_triton.training.evaluate import predict_as_built, predict_out_of_fold, scorer_metrics, was_trained_on
+from readability_triton.training.metrics import rmse
 
 
 @pytest.fixture

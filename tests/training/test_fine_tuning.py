@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.compute import Compute
-from training.fine_tuning import FineTuning
-from training.head import Head
-from training.lower_states import LowerStates, compute_lower_states
-from training.metrics import rmse
+from readability_triton.training.compute import Compute
+from readability_triton.training.fine_tuning import FineTuning
+from readability_triton.training.head import Head
+from readability_triton.training.lower_states import LowerStates, compute_lower_states
+from readability_triton.training.metrics import rmse
 
 ROWS = np.arange(2, 45)
 OTHERS = np.array([50, 0, 47, 1])

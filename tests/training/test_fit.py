@@ -11,12 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.fine_tuning import FineTuning
-from training.fit import fit, stopped_early
-from training.lower_states import LowerStates, compute_lower_states
-from training.metrics import rmse
-from training.recipe import Recipe
-from training.run_folder import Epoch, RunFolder
+from readability_triton.training.fine_tuning import FineTuning
+from readability_triton.training.fit import fit, stopped_early
+from readability_triton.training.lower_states import LowerStates, compute_lower_states
+from readability_triton.training.metrics import rmse
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.run_folder import Epoch, RunFolder
 
 EPOCHS = 3
 BATCHES = 3

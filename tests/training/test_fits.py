@@ -4,17 +4,18 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from stages.encoder import PooledEncoder
-from training.fits import Plan, run_fits
-from training.lower_states import compute_lower_states
-from training.run_folder import RunFolder
-from training.task import Task
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.fits import Plan, run_fits
+from readability_triton.training.lower_states import compute_lower_states
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.task import Task
 
 EPOCHS = 2
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,7 @@ def test_a_fit_that_fails_stops_the_others_and_is_named(
     make_task, progress, tmp_path, kind, code, capfd, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.syspath_prepend(ROOT)  # for the other process to find the unlucky task
+    forkserver._forkserver._stop()  # the next one writes to where capfd reads
     run = RunFolder(tmp_path, {})
     with pytest.raises(ChildProcessError, match=f"the fit single ended with code {code}"):
         run_fits(make_task(kind), [plan("single", 1), *PLANS], run, progress, 2)

@@ -7,9 +7,9 @@ import pytest
 import treelite
 from sklearn.ensemble import RandomForestRegressor
 
-from stages.forest import load_forest, predict
-from training.bundle import forest_bytes
-from training.forest import fit_forest
+from readability_triton.stages.forest import load_forest, predict
+from readability_triton.training.bundle import forest_bytes
+from readability_triton.training.forest import fit_forest
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stages.features import extract
-from stages.forest import n_outputs, predict
-from training import gate
-from training.bundle import forest_bytes
-from training.corpus import Corpus
-from training.cross_validation import Predictions
-from training.gate import cascade_curve, fit_gate, out_of_fold_gate
-from training.metrics import rmse
+from readability_triton.stages.features import extract
+from readability_triton.stages.forest import n_outputs, predict
+from readability_triton.training import gate
+from readability_triton.training.bundle import forest_bytes
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import Predictions
+from readability_triton.training.gate import cascade_curve, fit_gate, out_of_fold_gate
+from readability_triton.training.metrics import rmse
 
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 N_ROWS = 400

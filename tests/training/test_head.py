@@ -6,7 +6,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from training.head import Head
+from readability_triton.training.head import Head
 
 
 @settings(max_examples=25)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.encoder import PooledEncoder
-from training.base_encoder import BaseEncoder
-from training.compute import Compute
-from training.lower_states import LowerStates, compute_lower_states
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.training.base_encoder import BaseEncoder
+from readability_triton.training.compute import Compute
+from readability_triton.training.lower_states import LowerStates, compute_lower_states
 
 
 @pytest.fixture(scope="module")

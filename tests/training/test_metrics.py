@@ -6,8 +6,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import root_mean_squared_error
 
-from training import metrics
-from training.metrics import measure, pearson, rmse, spearman
+from readability_triton.training import metrics
+from readability_triton.training.metrics import measure, pearson, rmse, spearman
 
 columns = arrays(np.float64, st.shared(st.integers(3, 30), key="n"), elements=st.integers(-20, 20).map(float))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import metrics, model_card
-from training.evaluate import scorer_metrics
-from training.metrics import rmse
-from training.model_card import write_model_card
+from readability_triton.training import metrics, model_card
+from readability_triton.training.evaluate import scorer_metrics
+from readability_triton.training.metrics import rmse
+from readability_triton.training.model_card import write_model_card
 
 BANDS = "| target, from hard to easy | rows | RMSE | bias |"
 KINDS = "| kind of text, by where it is from | rows | RMSE | bias |"

@@ -7,12 +7,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from client.cli import main
-from ensemble.config import read_config
-from serving.server import DEFAULT_REPOSITORY
-from stages.encoder import load_encoder, predict
-from stages.precision import precision_of
-from training import random_encoder
+from readability_triton.cli.main import main
+from readability_triton.ensemble.config import read_config
+from readability_triton.serving.repository import default_repository
+from readability_triton.stages.encoder import load_encoder, predict
+from readability_triton.stages.precision import precision_of
+from readability_triton.training import random_encoder
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
@@ -34,8 +34,8 @@ def built(tmp_path: Path) -> Path:
 def test_the_original_is_left_as_it_is(built: Path) -> None:
     file = built / "bert-large" / "1" / "model.pt"
     assert not file.is_symlink()
-    assert file.stat().st_size != (DEFAULT_REPOSITORY / "bert-large" / "1" / "model.pt").stat().st_size
-    assert (built / "cuml" / "1" / "checkpoint.tl").samefile(DEFAULT_REPOSITORY / "cuml" / "1" / "checkpoint.tl")
+    assert file.stat().st_size != (default_repository() / "bert-large" / "1" / "model.pt").stat().st_size
+    assert (built / "cuml" / "1" / "checkpoint.tl").samefile(default_repository() / "cuml" / "1" / "checkpoint.tl")
 
 
 def test_it_scores_and_the_configuration_says_what_it_is(built: Path) -> None:
@@ -52,7 +52,7 @@ def test_it_scores_and_the_configuration_says_what_it_is(built: Path) -> None:
 def test_it_is_the_same_every_time(tmp_path: Path) -> None:
     first = tmp_path / "first"
     (first / "bert-large" / "1").mkdir(parents=True)
-    config = DEFAULT_REPOSITORY / "bert-large" / "config.pbtxt"
+    config = default_repository() / "bert-large" / "config.pbtxt"
     (first / "bert-large" / "config.pbtxt").write_bytes(config.read_bytes())
     file = first / "bert-large" / "1" / "model.pt"
     weights = []

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.recipe import Recipe, default_layers
+from readability_triton.training.recipe import Recipe, default_layers
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.run_folder import Epoch, RunFolder
+from readability_triton.training.run_folder import Epoch, RunFolder
 
 SETTINGS = {"seed": 1, "recipe": {"layers": (2, 3), "epochs": 3}, "teacher": None}
 

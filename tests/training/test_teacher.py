@@ -24,10 +24,10 @@ from transformers import (
     MPNetModel,
 )
 
-from training.base_encoder import EncoderError
-from training.compute import Compute
-from training.recipe import Recipe
-from training.teacher import TEACHER_PENALTY, load_teacher, teach, teacher_layers, teacher_means
+from readability_triton.training.base_encoder import EncoderError
+from readability_triton.training.compute import Compute
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.teacher import TEACHER_PENALTY, load_teacher, teach, teacher_layers, teacher_means
 
 N = 30
 URLS = [f"https://example.org/{row % 10}" for row in range(N)]

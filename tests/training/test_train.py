@@ -15,26 +15,26 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from stages import encoder
-from stages.encoder import PooledEncoder
-from stages.features import FeatureSpec, extract
-from stages.forest import predict
-from training import forest
-from training.assemble import assemble, base_weights
-from training.base_encoder import load_base_encoder
-from training.bundle import hash_text, hash_url
-from training.changes import pack
-from training.corpus import Corpus
-from training.cross_validation import best_epoch, best_weight, folds, out_of_fold_forest
-from training.fine_tuning import FineTuning
-from training.halves import with_halves
-from training.head import Head
-from training.lower_states import LowerStates, compute_lower_states
-from training.metrics import rmse
-from training.recipe import Recipe
-from training.run_folder import RunFolder
-from training.teacher import load_teacher, teacher_means
-from training.train import Trained, mean_weights, train
+from readability_triton.stages import encoder
+from readability_triton.stages.encoder import PooledEncoder
+from readability_triton.stages.features import FeatureSpec, extract
+from readability_triton.stages.forest import predict
+from readability_triton.training import forest
+from readability_triton.training.assemble import assemble, base_weights
+from readability_triton.training.base_encoder import load_base_encoder
+from readability_triton.training.bundle import hash_text, hash_url
+from readability_triton.training.changes import pack
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.cross_validation import best_epoch, best_weight, folds, out_of_fold_forest
+from readability_triton.training.fine_tuning import FineTuning
+from readability_triton.training.halves import with_halves
+from readability_triton.training.head import Head
+from readability_triton.training.lower_states import LowerStates, compute_lower_states
+from readability_triton.training.metrics import rmse
+from readability_triton.training.recipe import Recipe
+from readability_triton.training.run_folder import RunFolder
+from readability_triton.training.teacher import load_teacher, teacher_means
+from readability_triton.training.train import Trained, mean_weights, train
 
 SEED = 3
 FOLDS = tuple(f"fold-{number}-of-5" for number in range(1, 6))

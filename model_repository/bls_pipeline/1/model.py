@@ -1,21 +1,21 @@
-"""Glue: one batch of requests to `bls.orchestrator` and its answers back to Triton."""
+"""Glue: one batch of requests to `readability_triton.bls.orchestrator` and its answers back to Triton."""
 
 import json
 from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
 
-from bls import degraded
-from bls.arrival import SENT, Arrivals
-from bls.batch import OUTPUTS, Outcome
-from bls.calls import TritonStages
-from bls.loop import CallLoop
-from bls.metrics import Metrics
-from bls.orchestrator import Request, answer, max_wait_s
-from bls.policy import DEFAULT, RequestError, choose
-from bls.stages import StageBusyError, StageLateError
-from bls.tally import ERRORS, Tally
-from stages.errors import InvalidRowError
+from readability_triton.bls import degraded
+from readability_triton.bls.arrival import SENT, Arrivals
+from readability_triton.bls.batch import OUTPUTS, Outcome
+from readability_triton.bls.calls import TritonStages
+from readability_triton.bls.loop import CallLoop
+from readability_triton.bls.metrics import Metrics
+from readability_triton.bls.orchestrator import Request, answer, max_wait_s
+from readability_triton.bls.policy import DEFAULT, RequestError, choose
+from readability_triton.bls.stages import StageBusyError, StageLateError
+from readability_triton.bls.tally import ERRORS, Tally
+from readability_triton.stages.errors import InvalidRowError
 
 
 class TritonPythonModel:

@@ -1,10 +1,10 @@
-"""Glue: the two scores and the weight to OUTPUT0 by way of `stages.blend`."""
+"""Glue: the two scores and the weight to OUTPUT0 by way of `readability_triton.stages.blend`."""
 
 import triton_python_backend_utils as pb_utils
 
-from stages.arrays import as_array, to_host, together
-from stages.blend import blend, check_weights
-from stages.errors import InvalidRowError
+from readability_triton.stages.arrays import as_array, on_one_device, to_host
+from readability_triton.stages.blend import blend, check_weights
+from readability_triton.stages.errors import InvalidRowError
 
 INPUTS = ("BERT_WEIGHT_INPUT", "BERT_LARGE_SCORE", "CUML_SCORE")
 
@@ -19,5 +19,5 @@ class TritonPythonModel:
             check_weights(to_host(weights))
         except InvalidRowError as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        scores = blend(*together(weights, bert, cuml))
+        scores = blend(*on_one_device(weights, bert, cuml))
         return pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", to_host(scores))])

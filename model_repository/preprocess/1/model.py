@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from stages import excerpts
-from stages.errors import InvalidRowError
-from stages.prepared import Prepared
-from stages.preprocess import load_preprocess
+from readability_triton.stages import excerpts
+from readability_triton.stages.errors import InvalidRowError
+from readability_triton.stages.prepared import Prepared
+from readability_triton.stages.preprocess import HostPreprocess
 
 OUTPUTS = ("BERT_IDS", "BERT_AM", "TREE_FEATS")
 
@@ -19,9 +19,12 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         if args["model_instance_kind"] == "GPU":
             self.family = _counters("preprocess_host_rows_total", "Rows whose tokens the GPU left to the host")
-            self.stage = load_preprocess(folder, int(args["model_instance_device_id"]), self.family.Metric().increment)
+            from readability_triton.stages.device.preprocess import DevicePreprocess  # needs RAPIDS
+
+            gpu = int(args["model_instance_device_id"])
+            self.stage = DevicePreprocess.load(folder, gpu, self.family.Metric().increment)
         else:
-            self.stage = load_preprocess(folder)
+            self.stage = HostPreprocess(folder)
 
     def execute(self, requests: list) -> list:
         asked = [_texts(request) for request in requests]

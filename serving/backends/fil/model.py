@@ -13,8 +13,8 @@ import numpy as np
 import treelite
 import triton_python_backend_utils as pb_utils
 
-from stages import forest
-from stages.arrays import Array, as_array, joined
+from readability_triton.stages import forest
+from readability_triton.stages.arrays import Array, as_array, joined
 
 CHECKPOINT = "checkpoint.tl"
 
@@ -43,7 +43,7 @@ class TritonPythonModel:
 def _predictor(model: treelite.Model, checkpoint: Path, gpu: int | None) -> Callable[[Array], Array]:
     if gpu is None:
         return partial(forest.predict, model)
-    from stages.device.forest import DeviceForest  # the host needs none of it
+    from readability_triton.stages.device.forest import DeviceForest  # the host needs none of it
 
     return DeviceForest(checkpoint, gpu).predict
 

@@ -57,7 +57,7 @@ class TritonPythonModel:
         return self._responses(self._run(joined), [batch[0].shape[0] for batch in batches])
 
     def _record_graphs(self):
-        from stages.device.graphs import record_module  # the host needs none of it
+        from readability_triton.stages.device.graphs import record_module  # the host needs none of it
 
         try:
             with self.grad_mode():

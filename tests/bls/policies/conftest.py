@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bls.batch import Batch
+from readability_triton.bls.batch import Batch
 
 EXCERPTS = np.array([[b"A hen."], [b"The sea."], [b"Rain"]], dtype=object)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bls.batch import Batch
-from bls.policies.cascade import cascade
-from bls.stages import StageError
+from readability_triton.bls.batch import Batch
+from readability_triton.bls.policies.cascade import cascade
+from readability_triton.bls.stages import StageError
 
 shares = st.floats(0, 1, width=32)
 gaps = st.floats(0, 4, width=32)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bls.policies.deadline import ALONE, GRACE_S, deadline
-from bls.stages import StageError, StageLateError
+from readability_triton.bls.policies.deadline import ALONE, GRACE_S, deadline
+from readability_triton.bls.stages import StageError, StageLateError
 
 BUDGET_MS, BUDGET_S = 200.0, 0.2
 NEVER = 1e6

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bls.policies.fallback import fallback
-from bls.stages import StageError
+from readability_triton.bls.policies.fallback import fallback
+from readability_triton.bls.stages import StageError
 
 BERT, CUML, BOTH = [6, 8, 4], [65, 84, 82], [6, 84, 43]
 WEIGHTS = (1, 0, 0.5)

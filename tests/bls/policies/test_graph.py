@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bls.policies.graph import graph
-from bls.policies.parallel import parallel
-from bls.stages import StageError
-from ensemble.config import ConfigError
-from ensemble.dag import Dag, Step
+from readability_triton.bls.policies.graph import graph
+from readability_triton.bls.policies.parallel import parallel
+from readability_triton.bls.stages import StageError
+from readability_triton.ensemble.config import ConfigError
+from readability_triton.ensemble.dag import Dag, Step
 
 WEIGHTS = (1, 0, 0.5)
 STEPS = ("preprocess", "bert-large", "cuml", "postprocess")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bls.policies.parallel import parallel
-from bls.stages import StageError
+from readability_triton.bls.policies.parallel import parallel
+from readability_triton.bls.stages import StageError
 
 
 def test_every_row_is_blended_by_its_weight(stages, loop, batch_of) -> None:

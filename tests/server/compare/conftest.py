@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
-from client.comparison.arm import two_arms
-from client.comparison.callers import make_caller
-from client.comparison.experiment import Experiment, Outcome, Plan
-from client.comparison.workload import of_texts
-from serving.server import Options, TritonServer, running
+from readability_triton.compare.arm import two_arms
+from readability_triton.compare.callers import make_caller
+from readability_triton.compare.experiment import Experiment, Outcome, Plan
+from readability_triton.compare.workload import of_texts
+from readability_triton.serving.server import Options, TritonServer, running
 
 CONFIG = """\
 backend: "python"

@@ -10,8 +10,14 @@ import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     def initialize(self, args):
-        told = {key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()}
-        self.kind, self.seconds, self.score = told["kind"], float(told["seconds"]), float(told["score"])
+        parameters = {
+            key: value["string_value"] for key, value in json.loads(args["model_config"])["parameters"].items()
+        }
+        self.kind, self.seconds, self.score = (
+            parameters["kind"],
+            float(parameters["seconds"]),
+            float(parameters["score"]),
+        )
         self.random = random.Random(args["model_instance_name"])
 
     def execute(self, requests):
@@ -23,5 +29,5 @@ class TritonPythonModel:
         if b"stall" in excerpt[0, 0]:
             time.sleep(1.0)
         if b"fail" in excerpt[0, 0]:
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError("told to fail"))
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError("set to fail"))
         return pb_utils.InferenceResponse([pb_utils.Tensor("SCORE", np.full((1, 1), self.score, np.float32))])

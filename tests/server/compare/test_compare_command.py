@@ -5,19 +5,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tritonclient.grpc import InferenceServerClient
 
-from serving.gpu import lacking
-from serving.server import DEFAULT_REPOSITORY, Options, TritonServer, running
+from readability_triton.serving.gpu import missing_requirements
+from readability_triton.serving.repository import default_repository
+from readability_triton.serving.server import Options, TritonServer, running
 
-READABILITY = [sys.executable, "-m", "client.cli"]
+READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 
 
-def start(*arguments: str | Path) -> subprocess.Popen:
+def start(*arguments: str | Path, **options: Any) -> subprocess.Popen:
     command = [*READABILITY, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
@@ -39,10 +44,10 @@ def test_pipelines_give_the_same_answers_and_a_report(server, tmp_path, other):
     assert "216 tokens a request (156 to 275)" in out
     assert "bert-large" in out
     assert html.read_text().startswith("<!doctype html>")
-    told = json.loads(record.read_text())
-    assert told["summary"]["same_answers"] is True
-    assert set(told["environment"]["models"]) >= {"ensemble_all", "bls_pipeline", "bert-large", "cuml"}
-    assert told["environment"]["packages"]["tritonclient"]
+    content = json.loads(record.read_text())
+    assert content["summary"]["same_answers"] is True
+    assert set(content["environment"]["models"]) >= {"ensemble_all", "bls_pipeline", "bert-large", "cuml"}
+    assert content["environment"]["packages"]["tritonclient"]
 
 
 def test_an_a_a_comparison_has_two_labels(sleeping):
@@ -71,7 +76,7 @@ def test_lengths_can_be_drawn(server):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (("nothing", "single"), 4, "nothing"),
         (("--aa", "a", "b"), 1, "name one"),
@@ -83,35 +88,58 @@ def test_lengths_can_be_drawn(server):
         (("single", "wrong", "--rate", "fast"), 2, "neither a rate"),
     ],
 )
-def test_mistakes_are_told_in_one_line(sleeping, arguments, code, told):
+def test_mistakes_are_reported_in_one_line(sleeping, arguments, code, message):
     found, out, err = run("compare", "--url", sleeping.grpc_url, "--seconds", "1", *arguments)
     assert (found, out) == (code, "")
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 
-def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path):
+@contextmanager
+def long_comparison(server: TritonServer, *arguments: str | Path, **options: Any) -> Iterator[subprocess.Popen]:
+    """A comparison of ten minutes once it has measured some blocks; killed at the end of the test, if it still runs."""
+    command = ("compare", "single", "constant_20", *short(server), "--seconds", "600", *arguments)
+    with start(*command, **options) as process:
+        try:
+            assert process.stderr
+            next(line for line in process.stderr if line.startswith("closed loop"))
+            # A block of either arm is a second here, some 45 requests.
+            wait_for_requests(server, "constant_20", 200)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_requests(server: TritonServer, model: str, n_more: int) -> None:
+    """Return when the server has counted so many more requests of a model."""
+    with InferenceServerClient(server.grpc_url.removeprefix("grpc://")) as client:
+
+        def counted() -> int:
+            return client.get_inference_statistics(model).model_stats[0].inference_stats.success.count
+
+        first = counted()
+        deadline = time.monotonic() + 60
+        while counted() < first + n_more:
+            assert time.monotonic() < deadline, f"fewer than {n_more} requests of {model} in a minute"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["as from a terminal", "started with SIGINT ignored"])
+def test_stopped_with_ctrl_c_it_reports_what_it_has(sleeping, tmp_path, ignored):
     html = tmp_path / "report.html"
-    process = start("compare", "single", "constant_20", *short(sleeping), "--seconds", "600", "--html", html)
-    for line in process.stderr:
-        if line.startswith("closed loop"):
-            break
-    time.sleep(12)  # some blocks
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    disposition = signal.SIG_IGN if ignored else signal.SIG_DFL
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, disposition)}
+    with long_comparison(sleeping, "--html", html, **options) as process:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "! Incomplete: stopped by its user." in out
+    assert "! Incomplete: stopped by the user." in out
     assert "Incomplete" in html.read_text()
     assert "Traceback" not in err
 
 
 def test_a_server_that_dies_is_reported_with_what_there_was(sleepers):
-    with running(Options(sleepers)) as server:
-        process = start("compare", "single", "constant_20", *short(server), "--seconds", "600")
-        for line in process.stderr:
-            if line.startswith("closed loop"):
-                break
-        time.sleep(3)
+    with running(Options(sleepers)) as server, long_comparison(server) as process:
         server.process.kill()
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
@@ -124,24 +152,24 @@ def test_placements_are_measured_and_those_that_cannot_run_are_named(tmp_path):
     small = ("--largest", "4", "--rounds", "1", "--seconds", "0")
     code, out, err = run("placements", *small, "--html", html, "--json", record)
     assert code == 0, err
-    told = json.loads(record.read_text())
+    content = json.loads(record.read_text())
     names = {"ensemble_all, all on CPU", "bls_pipeline, all on CPU", "hybrid, models on CPU"}
-    assert names <= set(told["figures"])
-    for rows in told["figures"].values():
+    assert names <= set(content["figures"])
+    for rows in content["figures"].values():
         assert [row["batch"] for row in rows] == [1, 2, 4]
         assert all(row["per_second"] > 0 and row["latency_ms"] > 0 for row in rows)
     for name in names:
-        assert told["best_use"][name]["tokens_per_second"] > 0
-        assert told["best_use"][name]["share_of_peak"] is None
+        assert content["best_use"][name]["tokens_per_second"] > 0
+        assert content["best_use"][name]["share_of_peak"] is None
         assert f"{name}: " in out
-    if lacking(DEFAULT_REPOSITORY):
-        assert set(told["figures"]) == names
-        assert len(told["not_run"]) == 3
+    if missing_requirements(default_repository()):
+        assert set(content["figures"]) == names
+        assert len(content["not_run"]) == 3
         assert "not run: ensemble_all, all on GPU: no NVIDIA GPU or no driver here" in out
         assert "all on GPU" in html.read_text()
 
 
-@pytest.mark.skipif(not lacking(DEFAULT_REPOSITORY), reason="this machine has all for the GPU")
+@pytest.mark.skipif(not missing_requirements(default_repository()), reason="this machine has all for the GPU")
 def test_a_placement_that_cannot_be_had_is_an_error_where_it_is_the_only_one() -> None:
     code, out, err = run("placements", "--placement", "gpu")
     assert code == 7

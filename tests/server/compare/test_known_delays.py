@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from tritonclient.grpc.aio import InferenceServerClient
 
-from client.comparison.arm import parse_arm
-from client.comparison.callers import make_caller
-from client.comparison.conclusions import conclusions, found_different
-from client.comparison.experiment import Plan
-from client.comparison.figures import compare_latency, latencies
-from client.comparison.load import Block, run_closed, run_open
-from client.comparison.summary import summarise
-from client.comparison.workload import of_texts
+from readability_triton.compare.arm import parse_arm
+from readability_triton.compare.callers import make_caller
+from readability_triton.compare.conclusions import conclusions, found_different
+from readability_triton.compare.experiment import Plan
+from readability_triton.compare.figures import compare_latency, latencies
+from readability_triton.compare.load import Block, run_closed, run_open
+from readability_triton.compare.summary import summarise
+from readability_triton.compare.workload import of_texts
 
 SHORT = Plan(concurrencies=(1,), rates=(), seconds=2.0, warm_up_seconds=1.0)
-N_RUNS = 6
+N_RUNS = 4
 
 
 def plan(**changed) -> Plan:
@@ -27,7 +27,7 @@ def plan(**changed) -> Plan:
 def test_constant_delays_are_found_and_so_is_their_difference(compare):
     (measured,) = compare("constant_20", "constant_26", plan(seconds=4.0)).measured
     first, second = (latencies(blocks) * 1000 for blocks in measured.blocks)
-    # A sleep is never shorter than asked for; the way there and back comes on top.
+    # A sleep is never shorter than its argument; the round trip comes on top.
     assert first.min() >= 20
     assert second.min() >= 26
     (p50,) = compare_latency(*measured.blocks, [50])
@@ -41,7 +41,7 @@ def test_an_arm_and_itself_are_not_called_different_more_often_than_said(compare
         found_different(summarise(compare("constant_20", "constant_20", plan(seed=seed)), 1e-5))
         for seed in range(N_RUNS)
     ]
-    # Each is wrong one time in twenty: three or more of six would happen once in 500 times.
+    # Each is wrong one time in twenty: three or more of four would happen once in 2,000 times.
     assert sum(called) <= 2
 
 
@@ -79,8 +79,10 @@ def test_a_stall_shows_in_an_open_loop_in_every_request_that_had_to_wait_for_it(
 
 
 def test_wrong_answers_are_reported_however_fast(compare):
-    told = conclusions(summarise(compare("constant_20", "wrong", SHORT), 1e-5))
-    assert told[0].startswith("WRONG: constant_20 and wrong do not give the same answers. The largest difference is 1")
+    sentences = conclusions(summarise(compare("constant_20", "wrong", SHORT), 1e-5))
+    assert sentences[0].startswith(
+        "WRONG: constant_20 and wrong do not give the same answers. The largest difference is 1"
+    )
 
 
 def test_failed_requests_are_counted_with_their_error(compare):
@@ -88,7 +90,7 @@ def test_failed_requests_are_counted_with_their_error(compare):
     (load,) = summarise(outcome, 1e-5).loads
     for arm in load.arms:
         ((message, count),) = arm.errors.items()
-        assert "told to fail" in message
+        assert "set to fail" in message
         assert count == pytest.approx(arm.requests / 2, abs=1)
 
 

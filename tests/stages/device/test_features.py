@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from client.samples import sample_passages
-from stages.arrays import to_host
-from stages.device.features import DeviceFeatures
-from stages.features import FeatureSpec, extract, raw_features
+from readability_triton.cli.samples import sample_passages
+from readability_triton.stages.arrays import to_host
+from readability_triton.stages.device.features import DeviceFeatures
+from readability_triton.stages.features import FeatureSpec, extract, raw_features
 
 PASSAGES = list(sample_passages().values())
 SPEC = FeatureSpec.fit([*PASSAGES, "forêt 東京 don't ſt κόσμος"])

@@ -8,8 +8,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from stages.device.forest import DeviceForest
-from stages.device.memory import POOL_BYTES, share_one_pool
+from readability_triton.stages.device.forest import DeviceForest
+from readability_triton.stages.device.memory import POOL_BYTES, share_one_pool
 
 
 @pytest.fixture

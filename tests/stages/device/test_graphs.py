@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import BertModel
 
-from stages.device.graphs import Graphs, Score, record_module
-from stages.encoder import PooledEncoder, to_torchscript
+from readability_triton.stages.device.graphs import Graphs, Score, record_module
+from readability_triton.stages.encoder import PooledEncoder, to_torchscript
 
 SHAPES = [(2, 16), (1, 8), (1, 24), (4, 8)]
 CPU = torch.device("cpu")

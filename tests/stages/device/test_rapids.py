@@ -9,8 +9,8 @@ import pytest
 import treelite
 from sklearn.ensemble import RandomForestRegressor
 
-from stages.device import tokens
-from stages.device.memory import POOL_BYTES
+from readability_triton.stages.device import tokens
+from readability_triton.stages.device.memory import POOL_BYTES
 
 SOURCES = sorted(Path(tokens.__file__).parent.glob("*.py"))
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece as Model
 
-from client.samples import sample_passages
-from stages import tokens as reference
-from stages.arrays import Array, to_host
-from stages.device.tokens import DeviceTokenizer, Limits, assemble, vocabulary_of
+from readability_triton.cli.samples import sample_passages
+from readability_triton.stages import tokens as reference
+from readability_triton.stages.arrays import Array, to_host
+from readability_triton.stages.device.tokens import DeviceTokenizer, Limits, assemble, vocabulary_of
 
 PASSAGES = list(sample_passages().values())
 CLEAR = Path(__file__).parents[4] / "shared" / "clear" / "train.csv"

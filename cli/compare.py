@@ -1,0 +1,192 @@
+"""`readability compare`."""
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from readability_triton.cli.display import console, progress
+from readability_triton.cli.failures import INTERRUPTED, one_line
+from readability_triton.cli.options import model_repository_option
+from readability_triton.cli.samples import sample_passages
+from readability_triton.cli.starting import starting
+from readability_triton.client.errors import ReadabilityError
+from readability_triton.compare import environment, page, record
+from readability_triton.compare.arm import Arm, two_arms
+from readability_triton.compare.comparison import Texts, run_comparison
+from readability_triton.compare.experiment import STOPPED_BY_USER, Plan
+from readability_triton.compare.summary import summarise
+from readability_triton.compare.tables import as_table
+from readability_triton.compare.workload import draw_lengths, read_texts, texts_of_lengths
+from readability_triton.serving.errors import ServingError
+from readability_triton.serving.server import Options
+
+N_DRAWN = 100
+
+
+class _Rate(click.ParamType):
+    name = "RATE|auto|none"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        if value in ("auto", "none"):
+            return value
+        try:
+            rate = float(str(value))
+        except ValueError:
+            rate = 0.0
+        if not 0 < rate < float("inf"):
+            self.fail(f"{value!r} is neither a rate in requests a second nor auto nor none", param, ctx)
+        return rate
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  readability compare                                      # both pipelines, two minutes, starts a server
+  readability compare ensemble_all hybrid --html report.html
+  readability compare --aa bls_pipeline                    # A/A: no difference should be found
+  readability compare --concurrency 1 --concurrency 32 --rate none --texts essays.txt --batch 8
+  readability compare 'bls_pipeline?policy=parallel' ensemble_all --url grpc://gpu-box:8001 --words lognormal:150,0.5
+  readability compare my_model other_model --url grpc://host:8001 --input-data requests.json
+
+\b
+Exit codes: 0 compared; 1 the arms do not give the same answers, or another failure; 3 no server; 4 an arm is not
+ready; 5 timed out; 6 an arm failed; 130 stopped with Ctrl-C, with what there was reported."""
+)
+@click.argument("first", default="ensemble_all")
+@click.argument("second", required=False)
+@click.option("--aa", is_flag=True, help="Compare FIRST with itself.")
+@click.option("--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]")
+@click.option("--concurrency", type=click.IntRange(1), multiple=True, default=(1, 8), show_default=True)
+@click.option(
+    "--rate",
+    type=_Rate(),
+    multiple=True,
+    default=("auto",),
+    show_default=True,
+    help="Open loop, requests a second; auto: half of what the slower arm reached; none: no open loop.",
+)
+@click.option("--seconds", type=click.FloatRange(1), default=100.0, show_default=True, help="Of measuring, in all.")
+@click.option("--warm-up", type=click.FloatRange(0), default=8.0, show_default=True, help="Most seconds before a load.")
+@click.option("--texts", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A text a line, or a CSV.")
+@click.option("--words", help="Lengths drawn from a distribution, such as normal:175,17 or uniform:20,400.")
+@click.option(
+    "--input-data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Requests for other models, in perf_analyzer's JSON format.",
+)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Texts a request.")
+@click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")
+@click.option("--tolerance", type=click.FloatRange(0), default=1e-5, show_default=True, help="Between answers.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Where to write a report.")
+@click.option("--json", "record_file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write samples.")
+@click.option("--seed", default=0, show_default=True)
+@model_repository_option
+def compare(**options: Any) -> None:
+    """Compare the latency, throughput and answers of two arms, FIRST and SECOND, under the same load.
+
+    An arm is a model, `MODEL?PARAMETER=VALUE&…` to send request parameters along, or `hybrid`: stages at the client,
+    models in the server. By default ensemble_all is compared with bls_pipeline.
+    """
+    asked = Asked(**options)
+    with one_line(ServingError, ReadabilityError, OSError, ValueError), ExitStack() as stack:
+        arms, requests = asked.arms(), asked.requests()
+        repository = asked.model_repository.resolve()
+        url = asked.url or stack.enter_context(starting(Options(repository))).grpc_url
+        found = asyncio.run(run_comparison(arms, asked.plan(), requests, url, repository, progress))
+    with console.status("resampling …"):
+        summary = summarise(found.outcome, asked.tolerance)
+    about = [environment.one_line(found.environment), found.workload.about()]
+    Console(highlight=False).print(as_table(summary, about))
+    with one_line(OSError):
+        if asked.record_file:
+            write(asked.record_file, record.as_json(found.outcome, summary, found.workload, found.environment))
+        if asked.html:
+            write(asked.html, page.as_html(found.outcome, summary, about, found.environment))
+            console.print(f"Report: {asked.html}")
+    if found.outcome.incomplete == STOPPED_BY_USER:
+        raise SystemExit(INTERRUPTED)
+    raise SystemExit(0 if summary.agreement.same and not found.outcome.incomplete else 1)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a report; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command's arguments and options."""
+
+    first: str
+    second: str | None
+    aa: bool
+    url: str | None
+    concurrency: tuple[int, ...]
+    rate: tuple[float | str, ...]
+    seconds: float
+    warm_up: float
+    texts: Path | None
+    words: str | None
+    input_data: Path | None
+    batch: int
+    bert_weight: float | None
+    tolerance: float
+    html: Path | None
+    record_file: Path | None
+    seed: int
+    model_repository: Path
+
+    def arms(self) -> tuple[Arm, Arm]:
+        """Both arms.
+
+        Raises:
+            ValueError: if one cannot be read, or an A/A test is given two.
+        """
+        if self.aa and self.second:
+            raise ValueError("--aa compares one arm with itself: name one")
+        return two_arms(self.first, self.first if self.aa else self.second or "bls_pipeline")
+
+    def plan(self) -> Plan:
+        """What to measure; the seconds are shared equally among the loads."""
+        rates = [None if rate == "auto" else float(rate) for rate in self.rate if rate != "none"]
+        n_loads = len(self.concurrency) + len(rates)
+        return Plan(self.concurrency, rates, self.seconds / n_loads, self.warm_up, self.seed)
+
+    def requests(self) -> Texts | Path:
+        """What to send.
+
+        Raises:
+            ValueError: if more than one source is named, or one cannot be read.
+            OSError: if a file cannot be read.
+        """
+        if sum(each is not None for each in (self.texts, self.words, self.input_data)) > 1:
+            raise ValueError("--texts, --words and --input-data exclude one another")
+        if self.input_data:
+            return self.input_data
+        texts, source = self._texts()
+        return Texts(texts, source, self.batch, self.bert_weight, tokenizer(self.model_repository))
+
+    def _texts(self) -> tuple[list[str], str]:
+        samples = list(sample_passages().values())
+        if self.texts:
+            return read_texts(self.texts), self.texts.name
+        if self.words:
+            lengths = draw_lengths(self.words, N_DRAWN, self.seed)
+            return texts_of_lengths(samples, lengths, self.seed), f"{self.words} words"
+        return samples, "the sample passages"
+
+
+def tokenizer(repository: Path) -> Any:
+    """The repository's tokenizer; None if it is not built, as where the server is another machine's."""
+    file = repository / "preprocess" / "1" / "tokenizer.json"
+    if not file.is_file():
+        return None
+    from readability_triton.stages.tokens import load_tokenizer  # not in the extra `compare`
+
+    return load_tokenizer(file)

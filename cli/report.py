@@ -1,0 +1,94 @@
+"""Show scored documents: a table for people, JSON and CSV for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from readability_triton.client.documents import ScoredDocument
+
+CSV_COLUMNS = (
+    "document",
+    "passage",
+    "start",
+    "end",
+    "words",
+    "score",
+    "percentile",
+    "answered_by",
+    "route",
+    "degraded",
+)
+
+
+def as_table(documents: Sequence[ScoredDocument]) -> Table:
+    """A row a document; for one of several passages, its mean, then a row each, the hardest marked."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("document", "words", "score", "easier than"):
+        table.add_column(column, justify="left" if column == "document" else "right", overflow="fold")
+    for document in documents:
+        n_words = sum(scored.passage.words for scored in document.passages)
+        name = Text(document.name)
+        if any(scored.degraded for scored in document.passages):
+            name.append("  degraded", style="bold red")
+        table.add_row(name, str(n_words), f"{document.score:.2f}", _share(document.percentile))
+        if len(document.passages) > 1:
+            for number, scored in enumerate(document.passages):
+                mark = "  ◀ hardest" if number == document.hardest else ""
+                cells = (str(scored.passage.words), f"{scored.score:.2f}", _share(scored.percentile))
+                table.add_row(f"  passage {number + 1}{mark}", *cells, style="dim" if not mark else "bold")
+    return table
+
+
+def as_json(documents: Sequence[ScoredDocument]) -> str:
+    """An object with the list `documents`."""
+    return json.dumps({"documents": [_document(document) for document in documents]}, ensure_ascii=False, indent=2)
+
+
+def as_csv(documents: Sequence[ScoredDocument]) -> str:
+    """A line a passage, with a header."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for document in documents:
+        for number, scored in enumerate(document.passages, start=1):
+            passage, percentile = scored.passage, _rounded(scored.percentile, 1)
+            where = (document.name, number, passage.start, passage.end, passage.words)
+            how = (" ".join(document.answered_by), scored.route, "true" if scored.degraded else "false")
+            writer.writerow((*where, round(scored.score, 4), percentile, *how))
+    return out.getvalue()
+
+
+def _document(document: ScoredDocument) -> dict[str, Any]:
+    return {
+        "name": document.name,
+        "score": round(document.score, 4),
+        "percentile": _rounded(document.percentile, 1),
+        "hardest_passage": document.hardest + 1,
+        "answered_by": document.answered_by,
+        "passages": [
+            {
+                "start": scored.passage.start,
+                "end": scored.passage.end,
+                "words": scored.passage.words,
+                "score": round(scored.score, 4),
+                "percentile": _rounded(scored.percentile, 1),
+                "route": scored.route,
+                "degraded": scored.degraded,
+            }
+            for scored in document.passages
+        ],
+    }
+
+
+def _share(percentile: float | None) -> str:
+    return "" if percentile is None else f"{percentile:.0f} %"
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

@@ -1,0 +1,134 @@
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from readability_triton.cli.main import main
+from readability_triton.client.passages import cut
+
+
+def score(*arguments: str, stdin: bytes | None = None):
+    return CliRunner().invoke(main, ["score", *map(str, arguments)], input=stdin)
+
+
+def assert_failed(result, exit_code: int, message: str) -> None:
+    """One line on standard error, nothing on standard output."""
+    assert result.exit_code == exit_code
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("readability: ")
+    assert message in line
+
+
+@pytest.fixture
+def essay(tmp_path, made_up_text):
+    path = tmp_path / "essay.txt"
+    path.write_text(made_up_text(500))
+    return path
+
+
+def test_json_holds_the_scores_of_every_passage(wire, essay):
+    result = score("--url", wire.url, "--format", "json", essay)
+    assert result.exit_code == 0
+    (document,) = json.loads(result.stdout)["documents"]
+    assert document["name"] == str(essay)
+    assert document["answered_by"] == ["bls_pipeline"]
+    parts = cut(essay.read_text())
+    assert [each["score"] for each in document["passages"]] == [len(part.text) / 2 for part in parts]
+    assert [each["words"] for each in document["passages"]] == [part.words for part in parts]
+
+
+def test_csv_has_a_line_a_passage(wire, essay):
+    result = score("--url", wire.url, "--format", "csv", essay, essay)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row["document"] for row in rows] == [str(essay)] * 2 * len(cut(essay.read_text()))
+
+
+def test_the_table_is_for_people(wire, essay):
+    result = score("--url", wire.url, essay)
+    assert result.exit_code == 0
+    assert "hardest" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_standard_input_is_read_where_asked_or_where_there_are_no_files(wire, arguments):
+    result = score("--url", wire.url, "--format", "json", *arguments, stdin="Größer.".encode())
+    (document,) = json.loads(result.stdout)["documents"]
+    assert document["name"] == "-"
+    assert document["score"] == len("Größer.".encode()) / 2
+
+
+@pytest.mark.parametrize(("weight", "expected"), [("0", 0.0), ("0.25", 1.0), ("1", 4.0)])
+def test_the_weight_is_the_one_asked_for(wire, weight, expected):
+    result = score("--url", wire.url, "--format", "json", "--bert-weight", weight, stdin=b"Yes.")
+    assert json.loads(result.stdout)["documents"][0]["score"] == expected
+
+
+@pytest.mark.parametrize("weight", ["-0.1", "1.1", "half"])
+def test_a_weight_that_is_no_share_is_bad_usage(weight):
+    result = score("--bert-weight", weight, stdin=b"Yes.")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_the_pipeline_that_stood_in_is_reported(wire):
+    wire.down = {"bls_pipeline"}
+    result = score("--url", wire.url, "--format", "json", stdin=b"Yes.")
+    assert json.loads(result.stdout)["documents"][0]["answered_by"] == ["ensemble_all"]
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+@pytest.mark.parametrize(
+    ("content", "exit_code", "message"),
+    [
+        (None, 1, "No such file or directory: '{path}'"),
+        (b"", 2, "{path} is empty"),
+        (b" \n\t ", 2, "{path} is empty"),
+        (b"caf\xe9 au lait", 2, "{path} is not UTF-8: invalid continuation byte at byte 3"),
+    ],
+    ids=["missing", "empty", "blank", "not UTF-8"],
+)
+def test_a_file_that_cannot_be_scored_is_named_with_the_reason(tmp_path, style, content, exit_code, message):
+    path = tmp_path / "text.txt"
+    if content is not None:
+        path.write_bytes(content)
+    assert_failed(score("--format", style, path), exit_code, message.format(path=path))
+
+
+def test_a_folder_is_no_text(tmp_path):
+    assert_failed(score(tmp_path), 1, f"Is a directory: '{tmp_path}'")
+
+
+def test_one_bad_file_among_good_ones_leaves_none_scored(wire, essay, tmp_path):
+    assert_failed(score("--url", wire.url, essay, tmp_path / "absent.txt", essay), 1, "absent.txt")
+
+
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_a_server_that_cannot_be_reached_is_exit_code_3(closed_port, style):
+    url = f"grpc://127.0.0.1:{closed_port}"
+    result = score("--url", url, "--format", style, stdin=b"Yes.")
+    assert_failed(result, 3, f"no server at {url}")
+
+
+def test_no_pipeline_ready_is_exit_code_4(wire):
+    wire.down = {"bls_pipeline", "ensemble_all"}
+    assert_failed(score("--url", wire.url, stdin=b"Yes."), 4, "'ensemble_all' is not ready")
+
+
+def test_without_a_fallback_none_is_asked(wire):
+    wire.down = {"bls_pipeline"}
+    assert_failed(score("--url", wire.url, "--fallback", "", stdin=b"Yes."), 4, "'bls_pipeline' is not ready")
+
+
+def test_a_text_that_the_server_refuses_is_exit_code_2(wire):
+    assert_failed(score("--url", wire.url, stdin=b"This is forbidden."), 2, "row 0: text is forbidden")
+
+
+def test_an_address_that_is_none_is_reported():
+    result = score("--url", "https://host", stdin=b"Yes.")
+    assert result.exit_code != 0
+    assert result.stdout == ""
+    assert "grpc://HOST:PORT or http://HOST:PORT" in result.stderr
