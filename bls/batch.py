@@ -1,6 +1,6 @@
-"""What a policy is asked, and what it answers."""
+"""Input and output of a policy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readability_triton.bls.stages import Tensor
+from readability_triton.stages.arrays import as_array, to_host
 from readability_triton.stages.blend import blend
 
 Scores = NDArray[np.float32]
@@ -15,12 +16,12 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Batch:
-    """B excerpts, of one request or of several that ask the same.
+    """B excerpts of one request: all of them, or a chunk of a long one.
 
     Attributes:
         excerpts: object array [B, 1] of UTF-8 bytes.
         weights: FP32 [B, 1], the share of `bert-large` in each row's score.
-        waited_s: seconds since the request arrived, at most; the longest of several.
+        waited_s: seconds since the request arrived.
     """
 
     excerpts: NDArray[Any]
@@ -51,11 +52,6 @@ class Outcome:
 
     def __len__(self) -> int:
         return len(self.scores)
-
-    def rows(self, start: int, end: int) -> "Outcome":
-        """A part of the rows."""
-        part = slice(start, end)
-        return Outcome(self.scores[part], self.bert[part], self.cuml[part], self.route[part], self.reasons[part])
 
 
 OUTPUTS: Mapping[str, Callable[[Outcome], NDArray[Any]]] = {
@@ -88,8 +84,14 @@ def of_bert(bert: Tensor, reason: str = "") -> Outcome:
     return Outcome(bert, bert, missing(len(bert)), *same(len(bert), BERT, reason))
 
 
-def excused(outcome: Outcome, exact: NDArray[np.bool_]) -> Outcome:
-    """`outcome` without the reasons of rows whose score is what was asked for all the same, BOOL [B, 1]."""
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of the chunks of a request as one."""
+    names = ("scores", "bert", "cuml", "route", "reasons")
+    return Outcome(*(np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in names))
+
+
+def without_reasons(outcome: Outcome, exact: NDArray[np.bool_]) -> Outcome:
+    """`outcome` without reasons in the rows whose score is exactly what the request asks for, BOOL [B, 1]."""
     return replace(outcome, reasons=np.where(exact, "", outcome.reasons).astype(object))
 
 
@@ -102,11 +104,10 @@ def same(n_rows: int, route: str, reason: str = "") -> tuple[NDArray[Any], NDArr
 
 
 def missing(n_rows: int) -> Scores:
-    """Scores that nobody gave: NaN, FP32 [B, 1]."""
+    """Scores of a model that did not answer: NaN, FP32 [B, 1]."""
     return np.full((n_rows, 1), np.nan, dtype=np.float32)
 
 
 def on_host(tensor: Tensor) -> Scores:
-    """A score tensor as NumPy sees it; Triton's own are asked for on the host."""
-    scores: Scores = tensor if isinstance(tensor, np.ndarray) else tensor.as_numpy()
-    return scores
+    """A score tensor as an array of NumPy."""
+    return to_host(as_array(tensor))

@@ -1,112 +1,79 @@
-"""The one file of `bls` that knows Triton: the named stages as BLS calls."""
+"""The one file of `bls` that knows Triton: inner calls, requests as they come, answers as they go, metrics."""
 
 import asyncio
-import time
-from collections import defaultdict
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from readability_triton.bls.stages import StageBusyError, StageError, StageLateError, Tensor
-from readability_triton.bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
-from readability_triton.ensemble.config import read_config
-from readability_triton.ensemble.dag import Dag
-from readability_triton.stages.prepared import Prepared
-
-MOST_AT_ONCE = 8
-"""Calls of one model in flight, others wait: a model that hangs cannot take all of the 32 threads with which Triton's
-Python backend makes an instance's inner calls."""
+from readability_triton.bls.answer import Answer
+from readability_triton.bls.batch import OUTPUTS, Outcome
+from readability_triton.bls.policy import RequestError
+from readability_triton.bls.request import Request
+from readability_triton.bls.row_queue import DEFAULT, Options
+from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError
+from readability_triton.bls.tally import Kind
+from readability_triton.stages.arrays import Array, as_array
+from readability_triton.stages.errors import InvalidRowError
 
 STAGE_TIMEOUT_S = 120.0
-"""How long a stage that says nothing at all is waited for."""
+"""The longest that an inner call may take."""
 
 QUEUE_IS_FULL, WAITED_TOO_LONG = "Exceeds maximum queue size", "Request timeout expired"
 """How Triton's dynamic batcher refuses a request."""
 
+ON_HOST = frozenset({"bert-large", "cuml", "gate"})
+"""Models whose outputs are asked for in host memory: scores are blended there, four bytes a row."""
 
-class TritonStages:
-    """`readability_triton.bls.stages.Stages` over the running server's models; tensors pass by DLPack, without a copy.
+MOST_THREADS = 1024
+"""Each inner call blocks a thread. Lanes bound the calls in flight; calls that hang may add up to more."""
 
-    Args:
-        repository: the model repository, for `dag`.
-        tally: told of every call.
-    """
 
-    def __init__(self, repository: Path | None = None, tally: Tally | None = None) -> None:
-        self.trace: Any = None
-        self._repository, self._tally = repository, tally or Tally()
-        self._slots: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MOST_AT_ONCE))
-        # asyncio's own has but a few threads on a small machine, which calls that hang could use up.
-        self._threads = ThreadPoolExecutor(1024)
+class TritonCalls:
+    """`bls.lanes.CallModel` over the models of the running server. Arrays on a GPU are passed on without a copy."""
 
-    async def preprocess(self, excerpts: Tensor) -> Prepared:
-        outputs = await self.call("preprocess", {"INPUT0": excerpts}, ["BERT_IDS", "BERT_AM", "TREE_FEATS"])
-        return Prepared(outputs["BERT_IDS"], outputs["BERT_AM"], outputs["TREE_FEATS"])
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MOST_THREADS, "inner call")
 
-    async def bert(self, ids: Tensor, mask: Tensor) -> Tensor:
-        inputs = {"INPUT__0": ids, "INPUT__1": mask}
-        return (await self._infer("bert-large", inputs, ["OUTPUT__0"], **_wanted_on_host()))["OUTPUT__0"]
+    async def __call__(
+        self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str], options: Options = DEFAULT
+    ) -> dict[str, Array]:
+        """Outputs by name.
 
-    async def cuml(self, features: Tensor) -> Tensor:
-        return await self._from_features("cuml", features)
-
-    async def gate(self, features: Tensor) -> Tensor:
-        return await self._from_features("gate", features)
-
-    async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
-        return await self._infer(model, inputs, outputs)
-
-    def dag(self, ensemble: str) -> Dag:
-        assert self._repository is not None
-        return _read_dag(self._repository / ensemble / "config.pbtxt")
-
-    async def _from_features(self, model: str, features: Tensor) -> Tensor:
-        outputs = await self._infer(model, {"input__0": features}, ["output__0"], **_wanted_on_host())
-        return outputs["output__0"]
-
-    async def _infer(
-        self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str], **options: Any
-    ) -> Mapping[str, Tensor]:
-        start = time.perf_counter()
-        if self.trace is not None:
-            options["trace"] = self.trace
-        tensors = [_named(name, tensor) for name, tensor in inputs.items()]
+        Raises:
+            StageBusyError, StageLateError: if the model's queue refuses the call, or nothing comes for two minutes.
+            StageError: if the model fails.
+        """
+        fields = _fields(options)
+        if model in ON_HOST:
+            fields["preferred_memory"] = pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0)
         request = pb_utils.InferenceRequest(
-            model_name=model, requested_output_names=list(outputs), inputs=tensors, **options
+            model_name=model,
+            requested_output_names=list(outputs),
+            inputs=[as_tensor(name, array) for name, array in inputs.items()],
+            **fields,
         )
-        failed = 1
-        try:
-            outputs_by_name = _outputs(model, await self._response(model, request))
-            failed = 0
-            return outputs_by_name
-        finally:
-            self._tally.add(STAGE_CALLS, model)
-            self._tally.add(STAGE_SECONDS, model, time.perf_counter() - start)
-            self._tally.add(STAGE_FAILURES, model, failed)  # 0 too, so that the series is there before it is needed
-
-    async def _response(self, model: str, request: Any) -> Any:
-        slot = self._slots[model]
         try:
             async with asyncio.timeout(STAGE_TIMEOUT_S):
-                await slot.acquire()
-                return await self._in_thread(request.exec, slot)
+                response = await self._in_thread(request.exec)
         except TimeoutError as error:
             raise StageLateError(model, f"no answer within {STAGE_TIMEOUT_S:g} s") from error
         except pb_utils.TritonModelException as error:
             raise _refused(model, str(error)) from error
+        if response.has_error():
+            raise _refused(model, response.error().message())
+        return {tensor.name(): as_array(tensor) for tensor in response.output_tensors()}
 
-    def _in_thread(self, blocking: Callable[[], Any], slot: asyncio.Semaphore) -> "asyncio.Future[Any]":
-        """What `async_exec` does, but the slot is held until Triton has answered, even if nobody waits any more."""
+    def _in_thread(self, blocking: Callable[[], Any]) -> "asyncio.Future[Any]":
+        """As `loop.run_in_executor`, with one wake-up of the loop less."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
 
         def finish(result: Any, error: Exception | None) -> None:
-            slot.release()
             if future.done():
                 return
             if error is None:
@@ -117,7 +84,7 @@ class TritonStages:
         def work() -> None:
             try:
                 result = blocking()
-            except Exception as error:  # the one who waits is told
+            except Exception as error:  # raised where the future is awaited
                 loop.call_soon_threadsafe(finish, None, error)
             else:
                 loop.call_soon_threadsafe(finish, result, None)
@@ -126,33 +93,81 @@ class TritonStages:
         return future
 
 
-def _outputs(model: str, response: Any) -> dict[str, Tensor]:
-    if response.has_error():
-        raise _refused(model, response.error().message())
-    return {tensor.name(): tensor for tensor in response.output_tensors()}
+def _fields(options: Options) -> dict[str, Any]:
+    fields: dict[str, Any] = {} if options.trace is None else {"trace": options.trace}
+    if options.parameters:
+        fields["parameters"] = dict(options.parameters)
+    if not math.isinf(options.timeout_s):
+        fields["timeout"] = max(1, int(options.timeout_s * 1e6))
+    return fields
 
 
-def _named(name: str, tensor: Tensor) -> Any:
-    """The tensor under another name. DLPack has no strings, so those are written anew."""
-    if isinstance(tensor, np.ndarray):
-        return pb_utils.Tensor(name, tensor)
-    try:
-        return pb_utils.Tensor.from_dlpack(name, tensor)
-    except pb_utils.TritonModelException:
-        return pb_utils.Tensor(name, tensor.as_numpy())
+def as_tensor(name: str, array: Array) -> Any:
+    """An array as a tensor of Triton; one on a GPU is not copied."""
+    if isinstance(array, np.ndarray):
+        return pb_utils.Tensor(name, array)
+    return pb_utils.Tensor.from_dlpack(name, array)
 
 
-def _wanted_on_host() -> dict[str, Any]:
-    """Scores are blended on the host: four bytes a row."""
-    return {"preferred_memory": pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0)}
+def read_request(request: Any, arrived: float) -> Request:
+    """A request to `bls_pipeline`.
+
+    Args:
+        request: as `execute` gets it.
+        arrived: seconds by the loop's clock.
+    """
+    excerpts, weights = (
+        pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in ("excerpt", "BERT_WEIGHT")
+    )
+    return Request(excerpts, weights, **arrival(request, arrived))
+
+
+def arrival(request: Any, arrived: float) -> dict[str, Any]:
+    """The fields of `bls.request.Arrival`."""
+    return {
+        "parameters": json.loads(request.parameters() or "{}"),
+        "arrived": arrived,
+        "timeout_s": request.timeout() / 1e6,
+        "trace": request.trace(),
+        "is_cancelled": request.is_cancelled,
+    }
+
+
+def response_of(answer: Answer, wanted: Sequence[str]) -> Any:
+    """The response to a request: the wanted outputs, or the error with its code."""
+    if isinstance(answer, Outcome):
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, make(answer)) for name, make in OUTPUTS.items() if name in wanted]
+        )
+    return error_response(str(answer), code_of(answer))
+
+
+def error_response(message: str, code: str) -> Any:
+    """A response that says what is wrong."""
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, getattr(pb_utils.TritonError, code)))
+
+
+def send(request: Any, response: Any) -> None:
+    """Answer a request, for good."""
+    request.get_response_sender().send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+def new_family(kind: Kind, is_gauge: bool) -> Any:
+    """A family on Triton's metrics endpoint."""
+    family = pb_utils.MetricFamily
+    return family(name=kind.name, description=kind.description, kind=family.GAUGE if is_gauge else family.COUNTER)
+
+
+def code_of(error: Exception) -> str:
+    """The name of Triton's code for an error."""
+    if isinstance(error, InvalidRowError | RequestError):
+        return "INVALID_ARG"
+    if isinstance(error, CancelledRequestError):
+        return "CANCELLED"
+    return "UNAVAILABLE" if isinstance(error, StageBusyError | StageLateError) else "INTERNAL"
 
 
 def _refused(model: str, message: str) -> StageError:
     if QUEUE_IS_FULL in message:
         return StageBusyError(model, message)
     return StageLateError(model, message) if WAITED_TOO_LONG in message else StageError(model, message)
-
-
-@cache
-def _read_dag(config: Path) -> Dag:
-    return Dag.of(read_config(config))

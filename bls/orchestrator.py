@@ -1,129 +1,97 @@
-"""The imperative pipeline: requests in, as many answers out, and one inner call a stage for all that can share it."""
+"""The imperative pipeline: every request runs its policy, a long one chunk by chunk."""
 
 import asyncio
-import math
-import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from readability_triton.bls.batch import Batch, Outcome
-from readability_triton.bls.policy import Choice, Parameter, RequestError, choose
-from readability_triton.bls.stages import StageBusyError, StageError, StageLateError, Stages
+from readability_triton.bls.batch import Batch, Outcome, joined
+from readability_triton.bls.lanes import CallModel, RequestStages
+from readability_triton.bls.policy import Choice, RequestError, choose
+from readability_triton.bls.request import Request, policy_parameters
+from readability_triton.bls.row_queue import Owner
+from readability_triton.bls.runtime import Runtime, Work
+from readability_triton.bls.settings import Settings
+from readability_triton.bls.stages import StageError
+from readability_triton.bls.tally import Tally
+from readability_triton.bls.watchdog import Watchdog
 from readability_triton.stages import excerpts as gate
 from readability_triton.stages.blend import check_weights
-from readability_triton.stages.errors import InvalidRowError
 
-MAX_WAIT = "max_wait_ms"
-"""Configuration parameter: how long a request may have waited, in milliseconds. Without it, for ever."""
-
-Answer = Outcome | InvalidRowError | RequestError | StageError
+PIPELINE = "bls_pipeline"
 
 
-@dataclass(frozen=True)
-class Request:
-    """One client's request.
-
-    Attributes:
-        excerpts: object array [B, 1] of UTF-8 bytes.
-        weights: FP32 [B, 1], the share of `bert-large` in each row's score.
-        parameters: which policy, and its settings.
-        waited_s: seconds since it arrived, at most.
-    """
-
-    excerpts: NDArray[Any]
-    weights: NDArray[np.float32]
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    waited_s: float = 0.0
-
-
-async def answer(requests: Sequence[Request], stages: Stages, defaults: Mapping[str, str]) -> list[Answer]:
-    """Score every request, or say why not, with the error that is its own.
-
-    Invalid requests, and those that have waited too long, are turned away before any call. Of the others, those that
-    ask for the same policy with the same settings share one call a stage; should that fail, each is tried on its own,
-    so that no request fails for its neighbour's sake, unless a stage is busy or late. A policy that raises anything
-    else is told of in Triton's log.
+class Orchestrator(Runtime):
+    """`bls_pipeline`: an answer is an `Outcome`.
 
     Args:
-        requests: the batch.
-        stages: the models to call.
-        defaults: the model's configuration parameters: the policy and its settings where a request does not say, and
-            `MAX_WAIT`.
-    """
-    answers: dict[int, Answer] = {}
-    groups: dict[object, list[int]] = {}
-    choices: dict[int, Choice] = {}
-    most_s = max_wait_s(defaults)
-    for number, request in enumerate(requests):
-        try:
-            choices[number] = _check(request, defaults, most_s)
-        except (InvalidRowError, RequestError, StageBusyError) as error:
-            answers[number] = error
-        else:
-            choice = choices[number]
-            groups.setdefault(number if choice.policy.alone else choice, []).append(number)
-    scoring = [_score([requests[number] for number in group], choices[group[0]], stages) for group in groups.values()]
-    scored = [await scoring[0]] if len(scoring) == 1 else await asyncio.gather(*scoring)
-    for group, outcomes in zip(groups.values(), scored, strict=True):
-        answers |= zip(group, outcomes, strict=True)
-    return [answers[number] for number in range(len(requests))]
-
-
-def max_wait_s(defaults: Mapping[str, str]) -> float:
-    """How long a request may have waited, in seconds.
+        defaults: configuration parameters of the model: the policy and its settings where a request has none.
+        settings, repository, call_model, tally, watchdog: see `Runtime`.
 
     Raises:
-        ValueError: if the parameter is no number.
+        PolicyError: if `defaults` names no policy, or a setting of it is not valid.
+        OSError, KeyError, ValueError: if an artefact of a folded stage is missing or malformed.
     """
-    return float(defaults.get(MAX_WAIT, math.inf)) / 1000
+
+    def __init__(
+        self,
+        defaults: Mapping[str, str],
+        settings: Settings,
+        repository: Path,
+        call_model: CallModel,
+        tally: Tally,
+        watchdog: Watchdog | None = None,
+    ) -> None:
+        choose({}, defaults)
+        super().__init__(PIPELINE, settings, repository, call_model, tally, watchdog)
+        self._defaults = defaults
+
+    def check(self, request: Request) -> Work:
+        """Check parameters, shapes, texts and weights."""
+        choice = choose(policy_parameters(request.parameters), self._defaults)
+        rows, weights = request.excerpts.shape, request.weights.shape
+        if rows != weights or len(rows) != 2 or rows[0] < 1 or rows[1] != 1:
+            raise RequestError(f"excerpt has shape {list(rows)} and BERT_WEIGHT {list(weights)}; expected [B, 1] twice")
+        gate.decode(request.excerpts.ravel())
+        check_weights(request.weights)
+        return partial(self._score, request, choice)
+
+    async def _score(self, request: Request, choice: Choice, owner: Owner, stages: RequestStages) -> Outcome:
+        """Run the policy, for a long request chunk by chunk, some of them at a time."""
+        size = self.settings.chunk_rows
+        starts = range(0, len(request), size)
+        if len(starts) == 1:
+            return await _run(request, choice, owner, stages, 0, len(request))
+        outcomes: dict[int, Outcome] = {}
+        remaining = iter(starts)
+
+        async def run_chunks() -> None:
+            for start in remaining:
+                end = min(start + size, len(request))
+                outcomes[start] = await _run(request, choice, owner, stages, start, end)
+
+        runners = [asyncio.ensure_future(run_chunks()) for _ in range(self.settings.chunks_in_flight)]
+        try:
+            await asyncio.gather(*runners)
+        finally:
+            for runner in runners:
+                runner.cancel()
+        return joined([outcomes[start] for start in starts])
 
 
-def _check(request: Request, defaults: Mapping[str, str], most_s: float) -> Choice:
-    if request.waited_s > most_s:
-        raise StageBusyError(
-            "queue", f"busy: this request waited {request.waited_s:.1f} s, at most {most_s:g} are allowed"
+async def _run(request: Request, choice: Choice, owner: Owner, stages: RequestStages, start: int, end: int) -> Outcome:
+    waited_s = asyncio.get_running_loop().time() - request.arrived
+    batch = Batch(request.excerpts[start:end], request.weights[start:end], waited_s)
+    outcome: Any = await choice.policy.run(stages, batch, **dict(choice.settings))
+    if not isinstance(outcome, Outcome) or outcome.scores.shape != batch.weights.shape:
+        raise StageError(
+            f"policy {choice.policy.name}",
+            f"returned {_described(outcome)}; expected an Outcome with scores {list(batch.weights.shape)}",
         )
-    choice = choose(request.parameters, defaults)
-    rows, weights = request.excerpts.shape, request.weights.shape
-    if rows != weights or len(rows) != 2 or rows[0] < 1 or rows[1] != 1:
-        raise RequestError(f"excerpt has shape {list(rows)} and BERT_WEIGHT {list(weights)}; both are to be [B, 1]")
-    gate.decode(request.excerpts.ravel())
-    check_weights(request.weights)
-    return choice
+    owner.rows_left -= len(batch)
+    return outcome
 
 
-async def _score(requests: Sequence[Request], choice: Choice, stages: Stages) -> list[Answer]:
-    try:
-        outcome = await choice.policy.run(stages, _joined(requests), **dict(choice.settings))
-    except (StageBusyError, StageLateError) as error:
-        return [error] * len(requests)  # it was not about what was asked: asking again, one by one, makes it worse
-    except StageError as error:
-        if len(requests) == 1:
-            return [error]
-        alone = await asyncio.gather(*(_score([request], choice, stages) for request in requests))
-        return [answer for answers in alone for answer in answers]
-    except Exception as error:  # a policy's own mistake is its clients' trouble, not that of the others in the batch
-        traceback.print_exc()
-        return [StageError(f"policy {choice.policy.name}", f"{type(error).__name__}: {error}")] * len(requests)
-    return list(_split(outcome, requests))
-
-
-def _joined(requests: Sequence[Request]) -> Batch:
-    if len(requests) == 1:
-        return Batch(requests[0].excerpts, requests[0].weights, requests[0].waited_s)
-    return Batch(
-        np.concatenate([request.excerpts for request in requests]),
-        np.concatenate([request.weights for request in requests]),
-        max(request.waited_s for request in requests),
-    )
-
-
-def _split(outcome: Outcome, requests: Sequence[Request]) -> Iterable[Outcome]:
-    if len(requests) == 1:
-        return [outcome]
-    ends = np.cumsum([len(request.excerpts) for request in requests])
-    return [outcome.rows(end - len(request.excerpts), end) for end, request in zip(ends, requests, strict=True)]
+def _described(outcome: Any) -> str:
+    return f"scores {list(outcome.scores.shape)}" if isinstance(outcome, Outcome) else type(outcome).__name__

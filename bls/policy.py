@@ -31,18 +31,16 @@ class Policy:
         name: the file's and the coroutine's.
         run: takes stages and a batch, and its settings by keyword.
         settings: the types of its keyword-only arguments.
-        alone: whether requests are not to share their calls.
     """
 
     name: str
     run: Callable[..., Awaitable[Outcome]]
     settings: Mapping[str, Any]
-    alone: bool
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A policy with its settings; requests with equal choices may share their calls."""
+    """A policy with its settings."""
 
     policy: Policy
     settings: tuple[tuple[str, Parameter], ...] = ()
@@ -69,7 +67,7 @@ def find_policy(name: str) -> Policy:
     run = getattr(module, name)
     hints = get_type_hints(run)
     named = [each for each in inspect.signature(run).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY]
-    return Policy(name, run, {each.name: hints[each.name] for each in named}, getattr(module, "ALONE", False))
+    return Policy(name, run, {each.name: hints[each.name] for each in named})
 
 
 def choose(parameters: Mapping[str, Parameter], defaults: Mapping[str, str]) -> Choice:
@@ -80,8 +78,8 @@ def choose(parameters: Mapping[str, Parameter], defaults: Mapping[str, str]) -> 
         defaults: the model's configuration parameters, used where the request is silent and the policy takes them.
 
     Raises:
-        PolicyError: for a policy that there is not, a parameter that it does not take, or a value that is not of the
-            type that the policy's signature states.
+        PolicyError: for an unknown policy, an unknown parameter, or a value that does not have the type of the policy's
+            signature.
     """
     policy = find_policy(str(parameters.get("policy", defaults.get("policy", DEFAULT))))
     given = {name: value for name, value in parameters.items() if name != "policy"}

@@ -1,4 +1,4 @@
-"""What a policy sees of the pipeline: the named stages, as coroutines."""
+"""The stages that a policy calls, as coroutines, and the errors that they raise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -7,7 +7,7 @@ from readability_triton.ensemble.dag import Dag
 from readability_triton.stages.prepared import Prepared
 
 Tensor = Any
-"""Whatever speaks DLPack: a Triton tensor on the CPU or the GPU in the server, a NumPy array in a test."""
+"""An array of NumPy on the CPU, of CuPy on a GPU."""
 
 
 class StageError(RuntimeError):
@@ -25,6 +25,10 @@ class StageBusyError(StageError):
 
 class StageLateError(StageError):
     """A stage has not answered in time."""
+
+
+class CancelledRequestError(StageError):
+    """The client has cancelled the request or disconnected."""
 
 
 class Stages(Protocol):

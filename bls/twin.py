@@ -1,120 +1,107 @@
-"""The BLS twin of any ensemble: a batch of requests in, a batch of answers out, one inner call a step for all."""
+"""The BLS twin of any ensemble: every request runs the ensemble's graph, its steps packed with those of others."""
 
-import asyncio
 import re
-import traceback
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from readability_triton.bls.stages import StageBusyError, StageError, StageLateError, Tensor
+from readability_triton.bls.lanes import CallModel, RequestStages
+from readability_triton.bls.policy import RequestError
+from readability_triton.bls.request import Arrival
+from readability_triton.bls.row_queue import Owner
+from readability_triton.bls.runtime import Runtime, Work
+from readability_triton.bls.settings import Settings
+from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError, Tensor
+from readability_triton.bls.tally import Tally
+from readability_triton.bls.watchdog import Watchdog
 from readability_triton.ensemble.dag import Dag
 from readability_triton.ensemble.prune import prune
-from readability_triton.ensemble.run import Call, run
+from readability_triton.ensemble.run import run
+from readability_triton.stages.arrays import to_host
 from readability_triton.stages.errors import InvalidRowError
 
 _NAMES_A_ROW = re.compile(r"(in ensemble '[^']*', )*row \d+: ")
 
 Answer = dict[str, NDArray[Any]] | Exception
 
+Step = Callable[[RequestStages, str, Mapping[str, Tensor], Sequence[str]], Awaitable[Mapping[str, Tensor]]]
+"""Makes a step's call: the request's stages, the model, arrays by the model's names, and names of wanted outputs."""
 
-class Request(NamedTuple):
+
+@dataclass(frozen=True)
+class Request(Arrival):
     """One client's request.
 
     Attributes:
-        tensors: the ensemble's inputs by name; optional ones may be missing.
+        tensors: the ensemble's inputs by name, arrays; optional ones may be missing.
         outputs: the ensemble's outputs that are wanted.
+        is_batched: whether the first dimension of all tensors is the batch.
     """
 
     tensors: Mapping[str, NDArray[Any]]
     outputs: Sequence[str]
+    is_batched: bool = True
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values()))) if self.is_batched and self.tensors else 1
 
 
-async def answer(requests: Sequence[Request], dag: Dag, call: Call, *, joined: bool) -> list[Answer]:
-    """Run an ensemble's graph for every request: the wanted outputs by name, or the exception that says why not.
+class Twin(Runtime):
+    """The twin of an ensemble: an answer is a dict of arrays by output name.
+
+    A request's parameters, and the time that it has left, go to every step, as in an ensemble.
 
     Args:
-        requests: what to answer.
+        name: the twin's.
         dag: the ensemble's.
-        call: makes a step's call.
-        joined: whether the first dimension of all tensors is the batch. Then requests with the same inputs, shapes
-            beyond the batch and wanted outputs share their calls; should one fail, each is tried on its own, so that no
-            request fails for its neighbour's sake. Where a model is busy or late, all of them are told so.
+        step: makes a step's call.
+        settings, repository, call_model, tally, watchdog: see `Runtime`.
     """
-    groups: dict[Hashable, list[int]] = {}
-    for number, request in enumerate(requests):
-        groups.setdefault(_kind(request) if joined and request.tensors else number, []).append(number)
-    answered = await asyncio.gather(
-        *(_answer_together([requests[number] for number in group], dag, call) for group in groups.values())
-    )
-    answers: dict[int, Answer] = {}
-    for group, together in zip(groups.values(), answered, strict=True):
-        answers |= zip(group, together, strict=True)
-    return [answers[number] for number in range(len(requests))]
+
+    def __init__(
+        self,
+        name: str,
+        dag: Dag,
+        step: Step,
+        settings: Settings,
+        repository: Path,
+        call_model: CallModel,
+        tally: Tally,
+        watchdog: Watchdog | None = None,
+    ) -> None:
+        super().__init__(name, settings, repository, call_model, tally, watchdog)
+        self._dag, self._step = dag, step
+
+    def check(self, request: Request) -> Work:
+        """Nothing to check: the steps do."""
+        return partial(self._run, request)
+
+    async def _run(self, request: Request, owner: Owner, stages: RequestStages) -> dict[str, NDArray[Any]]:
+        owner.passes_on, owner.parameters = True, tuple(sorted(request.parameters.items()))
+        found = await run(prune(self._dag, request.outputs), partial(self._step, stages), request.tensors)
+        return {name: to_host(found[name]) for name in request.outputs if name in found}
+
+
+async def call_as_is(
+    stages: RequestStages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
+) -> Mapping[str, Tensor]:
+    """The step of an ensemble: without conditions."""
+    return await stages.call(model, inputs, outputs)
 
 
 def code(error: Exception) -> str:
     """The name of Triton's code for an answer's exception.
 
-    A caller of a model learns the message of its error in Triton 24.10, not the code. So that the request is at fault
-    shows in the beginning of the message, which models here take from
-    `readability_triton.stages.errors.InvalidRowError`.
+    A caller of a model gets the message of its error in Triton 24.10, not the code. That the request is at fault shows
+    in the beginning of the message, which models here take from `readability_triton.stages.errors.InvalidRowError`.
     """
-    if isinstance(error, InvalidRowError) or (isinstance(error, StageError) and _NAMES_A_ROW.match(error.reason)):
+    if isinstance(error, CancelledRequestError):
+        return "CANCELLED"
+    names_a_row = isinstance(error, StageError) and _NAMES_A_ROW.match(error.reason)
+    if names_a_row or isinstance(error, InvalidRowError | RequestError):
         return "INVALID_ARG"
     return "UNAVAILABLE" if isinstance(error, StageBusyError | StageLateError) else "INTERNAL"
-
-
-def message(error: Exception) -> str:
-    """What to tell the client of an answer's exception; for one that nobody foresaw the traceback, as Triton does."""
-    if isinstance(error, StageError | InvalidRowError):
-        return str(error)
-    return "".join(traceback.format_exception(error))
-
-
-def _kind(request: Request) -> Hashable:
-    """What requests must have in common to be joined."""
-    tensors = sorted((name, tensor.dtype, tensor.shape[1:]) for name, tensor in request.tensors.items())
-    return tuple(tensors), frozenset(request.outputs)
-
-
-async def _answer_together(requests: Sequence[Request], dag: Dag, call: Call) -> list[Answer]:
-    outputs = requests[0].outputs
-    try:
-        found = await run(prune(dag, outputs), call, _join([request.tensors for request in requests]))
-        return _split({name: _on_host(found[name]) for name in outputs if name in found}, requests)
-    except Exception as error:
-        if len(requests) == 1 or isinstance(error, StageBusyError | StageLateError):
-            return [error] * len(requests)
-        alone = await asyncio.gather(*(_answer_together([request], dag, call) for request in requests))
-        return [answer for answers in alone for answer in answers]
-
-
-def _join(tensors: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
-    if len(tensors) == 1:
-        return tensors[0]
-    return {name: np.concatenate([each[name] for each in tensors]) for name in tensors[0]}
-
-
-def _split(tensors: Mapping[str, NDArray[Any]], requests: Sequence[Request]) -> list[Answer]:
-    if len(requests) == 1:
-        return [dict(tensors)]
-    ends = np.cumsum([len(next(iter(request.tensors.values()))) for request in requests])
-    for name, tensor in tensors.items():
-        if tensor.shape[:1] != (ends[-1],):
-            raise ValueError(f"{name} has the shape {tensor.shape}, not one row for each of {ends[-1]}")
-    parts = {name: np.split(tensor, ends[:-1]) for name, tensor in tensors.items()}
-    return [{name: part[number] for name, part in parts.items()} for number in range(len(requests))]
-
-
-def _on_host(tensor: Tensor) -> NDArray[Any]:
-    if isinstance(tensor, np.ndarray):
-        return tensor
-    if tensor.is_cpu():
-        array: NDArray[Any] = tensor.as_numpy()
-        return array
-    import torch  # on a machine with a GPU only: it takes seconds and hundreds of megabytes
-
-    return torch.from_dlpack(tensor.to_dlpack()).numpy(force=True)

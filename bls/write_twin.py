@@ -13,10 +13,10 @@ from readability_triton.ensemble.twin import twin_config, what_no_twin_can_follo
 MODEL = Path(__file__).parent / "templates" / "twin_model.py"
 HEADER = """\
 # The BLS twin of {ensemble}, written by `readability twin`: its steps are those of ../{ensemble}/config.pbtxt.
-# {scheduling} Whether more instances are faster, measure.
+# {scheduling}
 """
-BATCHED = "An instance has one batch in flight, and requests that wait share the next."
-UNBATCHED = "Not every step takes batches, so this model is not batched: an instance has one request in flight."
+BATCHED = "Requests run side by side in one instance, and steps are called for the rows of several."
+UNBATCHED = "Not every step takes batches, so this model is not batched; requests run side by side in one instance."
 
 
 class TwinError(Exception):

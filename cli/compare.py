@@ -51,6 +51,7 @@ Examples:
   readability compare --aa bls_pipeline                    # A/A: no difference should be found
   readability compare --concurrency 1 --concurrency 32 --rate none --texts essays.txt --batch 8
   readability compare 'bls_pipeline?policy=parallel' ensemble_all --url grpc://gpu-box:8001 --words lognormal:150,0.5
+  readability compare --beside 256 --concurrency 1         # single texts next to one client of 256 texts a request
   readability compare my_model other_model --url grpc://host:8001 --input-data requests.json
 
 \b
@@ -80,6 +81,11 @@ ready; 5 timed out; 6 an arm failed; 130 stopped with Ctrl-C, with what there wa
     help="Requests for other models, in perf_analyzer's JSON format.",
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Texts a request.")
+@click.option(
+    "--beside",
+    type=click.IntRange(1, 512),
+    help="Mixed load: another client sends so many texts a request, one after the other, next to each closed loop.",
+)
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")
 @click.option("--tolerance", type=click.FloatRange(0), default=1e-5, show_default=True, help="Between answers.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Where to write a report.")
@@ -135,6 +141,7 @@ class Asked:
     words: str | None
     input_data: Path | None
     batch: int
+    beside: int | None
     bert_weight: float | None
     tolerance: float
     html: Path | None
@@ -153,10 +160,11 @@ class Asked:
         return two_arms(self.first, self.first if self.aa else self.second or "bls_pipeline")
 
     def plan(self) -> Plan:
-        """What to measure; the seconds are shared equally among the loads."""
+        """What to measure; the seconds are shared equally among the loads. A mixed load has no open loop."""
         rates = [None if rate == "auto" else float(rate) for rate in self.rate if rate != "none"]
+        rates = [] if self.beside else rates
         n_loads = len(self.concurrency) + len(rates)
-        return Plan(self.concurrency, rates, self.seconds / n_loads, self.warm_up, self.seed)
+        return Plan(self.concurrency, rates, self.seconds / n_loads, self.warm_up, self.seed, self.beside or 0)
 
     def requests(self) -> Texts | Path:
         """What to send.

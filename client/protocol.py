@@ -1,7 +1,6 @@
 """What HTTP and gRPC have in common, and where they differ: addresses, tensors, errors."""
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -144,13 +143,8 @@ def infer_arguments(library: Any, batch: Batch, options: RequestOptions) -> dict
     outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *(DETAILS if options.details else ()))]
     arguments: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
     if options.parameters:
-        arguments["parameters"] = dict(options.parameters) | _when_sent(options.parameters)
+        arguments["parameters"] = dict(options.parameters)
     return arguments
-
-
-def _when_sent(parameters: Mapping[str, Parameter]) -> dict[str, float]:
-    """A time budget begins when the request is sent, which the server cannot see."""
-    return {"sent_unix_s": time.time()} if parameters.get("policy") == "deadline" else {}
 
 
 def read_scores(answer: Any, model: str, n_texts: int, details: bool) -> Scores:

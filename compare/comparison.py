@@ -1,7 +1,7 @@
 """One comparison from beginning to end: connect, describe the server, make the requests, measure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,10 +77,21 @@ async def run_comparison(
             workload = await _workload(requests, arms, client)
             outputs = await outputs_to_request(arms, client)
             first, second = (make_caller(arm, workload, client, repository, outputs) for arm in arms)
-            experiment = Experiment(arms, (first, second), len(workload.requests), client, progress)
+            beside, n_beside = None, 1
+            if plan.beside:
+                long = await _workload(_of_length(requests, plan.beside), arms, client)
+                one, other = (make_caller(arm, long, client, repository, outputs) for arm in arms)
+                beside, n_beside = (one, other), len(long.requests)
+            experiment = Experiment(arms, (first, second), len(workload.requests), client, progress, beside, n_beside)
         except InferenceServerException as error:
             raise translate(error, url=url) from error
         return Comparison(await experiment.run(plan), workload, described)
+
+
+def _of_length(requests: Texts | Path, batch: int) -> Texts:
+    if isinstance(requests, Path):
+        raise ValueError("a mixed load needs texts, not a file of requests")
+    return replace(requests, batch=batch)
 
 
 async def _workload(requests: Texts | Path, arms: tuple[Arm, Arm], client: InferenceServerClient) -> Workload:

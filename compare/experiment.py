@@ -18,7 +18,18 @@ from readability_triton.compare.arm import HYBRID, Arm
 from readability_triton.compare.breakdown import Breakdown, between, snapshot
 from readability_triton.compare.callers import Caller
 from readability_triton.compare.figures import latencies, throughput
-from readability_triton.compare.load import Block, Closed, Load, Open, Send, poisson_schedule, run_closed, run_open
+from readability_triton.compare.load import (
+    Beside,
+    Block,
+    Closed,
+    Load,
+    Open,
+    Send,
+    poisson_schedule,
+    run_beside,
+    run_closed,
+    run_open,
+)
 
 FEWEST_BLOCKS = 10
 BLOCKS = 25
@@ -35,8 +46,11 @@ COUNTED_AFTER_S, COUNTED_WITHIN_S = 0.01, 1.0
 """Triton counts a request after it has sent the answer: mostly at once, on a busy machine later."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-Run = Callable[[Send], Awaitable[Block]]
-"""Puts one arm through a block."""
+BESIDE_A_BLOCK = 1
+"""Requests of the other client in a block of a load `Beside`, whose end is the end of the block."""
+
+Run = Callable[[Send, Send], Awaitable[Block]]
+"""Puts one arm through a block: how its requests are sent, and those of the other client, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,8 @@ class Plan:
         rates: open loops, in requests a second; None for one at half of what the slower arm reached before.
         seconds: of measuring, for each load, over both arms.
         warm_up_seconds: the longest warm-up before each load.
+        beside: texts a request of another client that runs along with each closed loop; 0 for none. The callers of
+            `Experiment` for it are then needed.
         seed: of the order of the arms, of the requests and of the arrivals.
     """
 
@@ -56,6 +72,7 @@ class Plan:
     seconds: float
     warm_up_seconds: float
     seed: int = 0
+    beside: int = 0
 
 
 @dataclass
@@ -112,6 +129,8 @@ class Experiment:
         n_requests: size of the workload that the callers know.
         client: a connection for statistics and health; the callers' own will do.
         progress: how to show what is being done.
+        beside: callers for the other client of a load `Beside`.
+        n_beside: requests that these know.
     """
 
     def __init__(
@@ -121,8 +140,11 @@ class Experiment:
         n_requests: int,
         client: InferenceServerClient,
         progress: Progress,
+        beside: tuple[Caller, Caller] | None = None,
+        n_beside: int = 1,
     ) -> None:
         self._callers, self._n_requests = callers, n_requests
+        self._beside, self._n_beside = beside or callers, n_beside
         self._client, self._progress = client, progress
         self.outcome = Outcome(arms)
 
@@ -150,7 +172,8 @@ class Experiment:
         return self.outcome
 
     def _loads(self, plan: Plan) -> Iterator[Load]:
-        yield from map(Closed, plan.concurrencies)
+        for concurrency in plan.concurrencies:
+            yield Beside(concurrency, plan.beside) if plan.beside else Closed(concurrency)
         for rate in plan.rates:
             yield Open(self._auto_rate() if rate is None else rate)
 
@@ -167,7 +190,7 @@ class Experiment:
         shown = 0
         with self._progress(str(load), round(plan.seconds)) as on_progress:
             while len(measured.blocks[0]) < FEWEST_BLOCKS or time.monotonic() - started < plan.seconds:
-                run = _block(load, block_seconds, slower, requests, rng.randrange(2**32))
+                run = self._block(load, block_seconds, slower, requests, rng.randrange(2**32))
                 pair: list[tuple[Block, Breakdown]] = [(Block([], 0, 0.0, 0.0), {})] * 2
                 for arm in rng.sample(range(2), 2):
                     pair[arm] = await self._run_block(run, arm)
@@ -187,8 +210,8 @@ class Experiment:
         """
         started = time.monotonic()
         medians: tuple[list[float], list[float]] = ([], [])
-        rate = await self._round(_block(load, 0.0, 0.0, requests, 0), ([], []))
-        run = _block(load, ROUND_S, rate, requests, rng.randrange(2**32))
+        rate = await self._round(self._block(load, 0.0, 0.0, requests, 0), ([], []))
+        run = self._block(load, ROUND_S, rate, requests, rng.randrange(2**32))
         while True:
             rate = await self._round(run, medians)
             seconds = time.monotonic() - started
@@ -204,6 +227,20 @@ class Experiment:
             medians[arm].append(float(np.median(seconds)) if len(seconds) else np.nan)
         return min(block.throughput for block in blocks)
 
+    def _block(self, load: Load, seconds: float, rate: float, requests: Iterator[int], seed: int) -> Run:
+        """A block that each arm can be put through: the same requests, in an open loop at the same times."""
+        if isinstance(load, Open):
+            schedule = poisson_schedule(load.rate, max(seconds, LEAST_ARRIVALS / load.rate), requests, seed)
+            return lambda send, _: run_open(send, schedule)
+        if isinstance(load, Beside):
+            first = list(itertools.islice(requests, self._n_requests))
+            beside = [number % self._n_beside for number in range(BESIDE_A_BLOCK)]
+            return lambda send, other: run_beside(
+                send, itertools.cycle(first), load.concurrency, other, beside, load.rows
+            )
+        chosen = list(itertools.islice(requests, max(2 * load.concurrency, round(rate * seconds))))
+        return lambda send, _: run_closed(send, chosen, load.concurrency)
+
     async def _run_block(self, run: Run, arm: int) -> tuple[Block, Breakdown]:
         caller, answers = self._callers[arm], self.outcome.answers[arm]
 
@@ -212,7 +249,7 @@ class Experiment:
 
         try:
             before = await snapshot(self._client)
-            block = await run(ask)
+            block = await run(ask, self._beside[arm])
             if any(sample.error for sample in block.samples) and not await self._client.is_server_live():
                 raise ServerLostError("the server does not say that it is live any more")
             return block, await self._spent(before, self.outcome.arms[arm].model, block.n_answered)
@@ -228,15 +265,6 @@ class Experiment:
             counted = spent[model].requests if model in spent else 0
             if model == HYBRID or counted >= n_answered or time.monotonic() > deadline:
                 return spent
-
-
-def _block(load: Load, seconds: float, rate: float, requests: Iterator[int], seed: int) -> Run:
-    """A block that each arm can be put through: the same requests, in an open loop at the same times."""
-    if isinstance(load, Open):
-        schedule = poisson_schedule(load.rate, max(seconds, LEAST_ARRIVALS / load.rate), requests, seed)
-        return lambda send: run_open(send, schedule)
-    chosen = list(itertools.islice(requests, max(2 * load.concurrency, round(rate * seconds))))
-    return lambda send: run_closed(send, chosen, load.concurrency)
 
 
 def _in_random_order(n_requests: int, rng: random.Random) -> Iterator[int]:

@@ -81,6 +81,17 @@ def compare_throughput(first: Sequence[Block], second: Sequence[Block], confiden
     return _compare(len(first), figures, confidence)[0]
 
 
+def compare_beside(first: Sequence[Block], second: Sequence[Block], confidence: float = 0.95) -> Compared:
+    """Texts a second that the other client of a load `Beside` got scores for."""
+    texts = np.array([[block.beside for block in blocks] for blocks in (first, second)])
+    seconds = np.array([[block.seconds for block in blocks] for blocks in (first, second)])
+
+    def figures(chosen: NDArray[np.intp]) -> NDArray[np.float64]:
+        return (texts[:, chosen].sum(axis=1) / seconds[:, chosen].sum(axis=1))[:, None]
+
+    return _compare(len(first), figures, confidence)[0]
+
+
 def _compare(
     n_blocks: int, figures: Callable[[NDArray[np.intp]], NDArray[np.float64]], confidence: float
 ) -> list[Compared]:

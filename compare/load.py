@@ -32,7 +32,18 @@ class Open:
         return f"open loop, {self.rate:.3g} requests a second"
 
 
-Load = Closed | Open
+@dataclass(frozen=True)
+class Beside:
+    """So many callers in a closed loop, next to one client that sends `rows` texts a request, one after the other."""
+
+    concurrency: int
+    rows: int
+
+    def __str__(self) -> str:
+        return f"closed loop, concurrency {self.concurrency}, beside one client of {self.rows} texts a request"
+
+
+Load = Closed | Open | Beside
 
 
 class Sample(NamedTuple):
@@ -67,12 +78,14 @@ class Block:
         unsent: requests that came due while too many were in flight.
         seconds: how long the block took, to the last answer.
         client_seconds: processor time that this process spent meanwhile.
+        beside: texts that the other client of a load `Beside` got scores for.
     """
 
     samples: Sequence[Sample]
     unsent: int
     seconds: float
     client_seconds: float
+    beside: int = 0
 
     @property
     def n_answered(self) -> int:
@@ -101,6 +114,37 @@ async def run_closed(send: Send, requests: Sequence[int], concurrency: int) -> B
         for _ in range(min(concurrency, len(requests))):
             group.create_task(caller())
     return clock.block([sample for _, sample in sorted(samples)], 0)
+
+
+async def run_beside(
+    send: Send, requests: Iterator[int], concurrency: int, send_beside: Send, beside: Sequence[int], rows: int
+) -> Block:
+    """Send one request after the other, `concurrency` at a time, until another client has the answers to its own.
+
+    Args:
+        send: sends one of `requests`.
+        requests: as many as may be needed.
+        concurrency: callers in the closed loop.
+        send_beside: sends one of `beside`.
+        beside: requests of the other client, sent one after the other.
+        rows: texts in each of these.
+    """
+    clock, samples, answered = _Clock(), list[Sample](), list[Sample]()
+
+    async def caller() -> None:
+        while len(answered) < len(beside):
+            samples.append(await _sample(send, next(requests), clock(), clock))
+
+    async def other() -> None:
+        for request in beside:
+            answered.append(await _sample(send_beside, request, clock(), clock))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(other())
+        for _ in range(concurrency):
+            group.create_task(caller())
+    n_rows = rows * sum(sample.error is None for sample in answered)
+    return clock.block(sorted(samples, key=lambda sample: sample.due), 0, n_rows)
 
 
 async def run_open(send: Send, schedule: Sequence[tuple[float, int]], most_in_flight: int = MOST_IN_FLIGHT) -> Block:
@@ -141,8 +185,8 @@ class _Clock:
     def __call__(self) -> float:
         return time.perf_counter() - self._start
 
-    def block(self, samples: Sequence[Sample], unsent: int) -> Block:
-        return Block(samples, unsent, self(), time.process_time() - self._client_start)
+    def block(self, samples: Sequence[Sample], unsent: int, beside: int = 0) -> Block:
+        return Block(samples, unsent, self(), time.process_time() - self._client_start, beside)
 
 
 async def _sample(send: Send, request: int, due: float, clock: _Clock) -> Sample:

@@ -42,6 +42,7 @@ def _block(block: Any) -> dict[str, Any]:
         "seconds": block.seconds,
         "client_seconds": block.client_seconds,
         "unsent": block.unsent,
+        "beside": block.beside,
         "samples": [
             [sample.request, *(round(at, 7) for at in (sample.due, sample.sent, sample.done)), sample.error]
             for sample in block.samples

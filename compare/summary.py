@@ -11,12 +11,13 @@ from readability_triton.compare.breakdown import Spent, summed
 from readability_triton.compare.experiment import Measured, Outcome
 from readability_triton.compare.figures import (
     Compared,
+    compare_beside,
     compare_latency,
     compare_throughput,
     latencies,
     shown_percentiles,
 )
-from readability_triton.compare.load import Block, Closed, Open
+from readability_triton.compare.load import Beside, Block, Open
 
 FEWEST_FOR_INTERVALS = 3
 
@@ -59,6 +60,7 @@ class LoadSummary:
         latency: by percentile, in seconds, those that there were requests enough for.
         throughput: answered requests a second.
         sure_p50, sure_throughput: the same with simultaneous 95 % intervals over all loads.
+        beside: texts a second of the other client; None where there was none.
     """
 
     load: str
@@ -72,6 +74,7 @@ class LoadSummary:
     throughput: Compared
     sure_p50: Compared
     sure_throughput: Compared
+    beside: Compared | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _summarise(measured: Measured, arms: tuple[Arm, Arm], sure: float) -> LoadSu
     percentiles = shown_percentiles(min(len(latencies(first)), len(latencies(second))))
     return LoadSummary(
         str(load),
-        load.concurrency if isinstance(load, Closed) else None,
+        None if isinstance(load, Open) else load.concurrency,
         load.rate if isinstance(load, Open) else None,
         measured.steady,
         measured.warm_up_seconds,
@@ -116,6 +119,7 @@ def _summarise(measured: Measured, arms: tuple[Arm, Arm], sure: float) -> LoadSu
         compare_throughput(first, second),
         compare_latency(first, second, [50], sure)[0],
         compare_throughput(first, second, sure),
+        compare_beside(first, second) if isinstance(load, Beside) else None,
     )
 
 

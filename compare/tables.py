@@ -39,6 +39,9 @@ def rows(load: LoadSummary) -> Iterator[tuple[str, ...]]:
     rate = load.throughput
     gap = _interval(rate.difference, lambda per_second: f"{per_second:+.1f}")
     yield "requests/s", f"{rate.first:.1f}", f"{rate.second:.1f}", gap, _ratio(rate)
+    if beside := load.beside:
+        gap = _interval(beside.difference, lambda per_second: f"{per_second:+.1f}")
+        yield "beside/s", f"{beside.first:.1f}", f"{beside.second:.1f}", gap, _ratio(beside)
 
 
 def _figures(load: LoadSummary) -> Table:

@@ -24,7 +24,7 @@ conda create --yes --quiet --prefix "$environment/env" "python=$python"
 package="$environment/env/lib/python$python/site-packages/readability_triton"
 mkdir "$package"
 cp "$project/readability_triton/__init__.py" "$package"
-cp -r "$project/stages" "$project/bls" "$project/ensemble" "$package"
+cp -r "$project/stages" "$project/bls" "$project/ensemble" "$project/serving" "$package"
 conda-pack --prefix "$environment/env" --output "$served/environment.tar.gz" --force
 for model in preprocess postprocess bls_pipeline; do
     cat >>"$served/$model/config.pbtxt" <<'PARAMETER'

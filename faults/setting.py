@@ -49,7 +49,7 @@ class Setting:
     def server(self, repository: Path | None = None) -> TritonServer:
         """The server that faults share, over this repository; there is one at a time."""
         repository = repository or self.repository
-        if self._shared is None or self._shared[0] != repository or self._shared[1].process.poll() is not None:
+        if self._shared is None or self._shared[0] != repository or self._shared[1].has_ended:
             self.discard()
             self._shared = (
                 repository,
@@ -71,12 +71,12 @@ class Setting:
             rename_copy(copy, BLS, OWN_BLS)
         return copy
 
-    def impatient(self) -> Path:
-        """A copy of the repository whose BLS pipeline refuses requests that wait longer than a second."""
-        copy = self.folder / "impatient"
+    def small_queue(self) -> Path:
+        """A copy of the repository whose BLS pipeline admits 500 rows."""
+        copy = self.folder / "small-queue"
         if not copy.exists():
             copy_repository(self.repository, copy)
-            set_parameter(copy, BLS, "max_wait_ms", "1000")
+            set_parameter(copy, BLS, "max_queued_rows", "500")
         return copy
 
     @contextmanager

@@ -59,6 +59,8 @@ EVERYTHING = (
     Flow("fallback to the ensemble", BLS, "http", {"policy": "fallback", "on_failure": ENSEMBLE}),
     DEADLINE,
     Flow("graph", BLS, "grpc", {"policy": "graph"}),
+    Flow("urgent", BLS, "grpc", {"priority_level": 1, "tenant": "a"}),
+    Flow("patient", BLS, "http", {"priority_level": 3, "tenant": "b", "timeout_ms": 60_000}),
 )
 """Both pipelines, both protocols, every policy."""
 

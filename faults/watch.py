@@ -27,9 +27,9 @@ def after(setting: Setting, fault: str, load: Load, server: TritonServer, at: fl
         at: when the fault happened, by the monotonic clock.
     """
     time.sleep(max(0.0, at + setting.seconds - time.monotonic()))
-    wait_for(lambda: load.seconds_to_recover(at) is not None or server.process.poll() is not None, RECOVERY_LIMIT_S)
+    wait_for(lambda: load.seconds_to_recover(at) is not None or server.has_ended, RECOVERY_LIMIT_S)
     recovery_s, broken = load.seconds_to_recover(at), list[str]()
-    if server.process.poll() is not None:
+    if server.has_ended:
         broken = [f"the server died: exit code {server.process.returncode}"]
     elif recovery_s is None:
         broken = [f"not in order {time.monotonic() - at:.0f} s after the fault"]

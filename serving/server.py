@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from readability_triton.serving import log
+from readability_triton.serving import log, outstanding
 from readability_triton.serving.artefacts import check_built
 from readability_triton.serving.backend_directory import lay_out
 from readability_triton.serving.control import ControlError, ModelControl
@@ -72,7 +73,8 @@ class TritonServer:
         host, http_port, grpc_port, metrics_port: where it listens.
         log_file: where its log goes.
         control: loads its models again.
-        process: the `tritonserver` process.
+        process: the `tritonserver` process; another one after a restart.
+        outstanding: see `serving.outstanding`.
     """
 
     def __init__(self, runtime: Runtime, options: Options, folder: Path) -> None:
@@ -86,12 +88,20 @@ class TritonServer:
         self._tracing = Tracing(options.trace_file, options.trace_rate) if options.trace_file else None
         if self._tracing:
             self._tracing.begin()
-        backends = lay_out(runtime, folder / "backends")
-        environment = server_environment(runtime, options.placement, options.repository)
-        with self.log_file.open("wb") as log_file:
-            self.process = subprocess.Popen(
-                self._command(options.repository, backends, environment),
-                env=environment,
+        self.outstanding = folder / "outstanding"
+        self._restarting = threading.Lock()
+        self._environment = server_environment(runtime, options.placement, options.repository) | {
+            outstanding.FOLDER: str(self.outstanding)
+        }
+        self._arguments = self._command(options.repository, lay_out(runtime, folder / "backends"), self._environment)
+        self.log_file.write_bytes(b"")
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self.log_file.open("ab") as log_file:
+            return subprocess.Popen(
+                self._arguments,
+                env=self._environment,
                 cwd=IMPORT_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
@@ -165,13 +175,44 @@ class TritonServer:
         return self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def wait(self) -> None:
-        """Wait for the server to end.
+        """Wait for the server to end, other than for a restart.
 
         Raises:
             ServerDiedError: when it does.
         """
-        code = self.process.wait()
-        raise ServerDiedError(f"Triton ended by itself with exit code {code}; its log is {self.log_file}")
+        while True:
+            process = self.process
+            code = process.wait()
+            with self._restarting:
+                if self.process is process:
+                    raise ServerDiedError(f"Triton ended by itself with exit code {code}; its log is {self.log_file}")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone, other than for a restart."""
+        return not self._restarting.locked() and self.process.poll() is not None
+
+    def restart(self, before_start: Callable[[], object] = lambda: None) -> int:
+        """Kill the server, whose clients then get an error at once, and start it again on the same ports.
+
+        Args:
+            before_start: called when the server has ended.
+
+        Returns:
+            The new process.
+
+        Raises:
+            ModelLoadError, TimeoutError: see `wait_until_ready`.
+        """
+        with self._restarting:
+            self._shared_memory.update(shared_memory(self.process.pid))
+            if self.process.poll() is None:
+                self._kill()
+            self._clear_up()
+            before_start()
+            self.process = self._start()
+        self.wait_until_ready(lambda _: None)
+        return self.process.pid
 
     def stop(self) -> None:
         """Let requests in flight finish, then end the server; kill it if it takes much longer than that may take.
@@ -206,6 +247,7 @@ class TritonServer:
             os.killpg(self.process.pid, signal.SIGKILL)
         for file in self._shared_memory:
             file.unlink(missing_ok=True)
+        self._shared_memory.clear()
 
     def _is_stuck(self) -> bool:
         """Whether all requests are answered and all models unloaded, but those that cannot be.
@@ -242,7 +284,7 @@ def running(
         server = TritonServer(runtime, options, Path(folder))
         try:
             server.wait_until_ready(on_progress)
-            with Supervisor(server.process.pid, server.control, on_reload):
+            with Supervisor(server.process.pid, server.control, on_reload, server.restart, server.outstanding):
                 yield server
         finally:
             server.stop()

@@ -10,8 +10,8 @@ Array = Any
 
 
 def as_array(tensor: Any) -> Array:
-    """A tensor of Triton's Python backend, on the host or on a GPU, as an array; nothing is copied."""
-    if isinstance(tensor, np.ndarray):
+    """A tensor of Triton's Python backend, on the host or on a GPU, as an array; an array is returned as it is."""
+    if not hasattr(tensor, "is_cpu"):  # as Triton's tensors have
         return tensor
     if tensor.is_cpu():
         return tensor.as_numpy()

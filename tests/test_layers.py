@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "bench": {"client", "stages", "training"},
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),
-    "model_repository": {"bls", "stages"},
+    "model_repository": {"bls", "serving", "stages"},
 }
 
 

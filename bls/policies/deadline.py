@@ -5,15 +5,13 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from readability_triton.bls.batch import Batch, Outcome, excused, of_bert, of_both, of_cuml
+from readability_triton.bls.batch import Batch, Outcome, of_bert, of_both, of_cuml, without_reasons
 from readability_triton.bls.stages import StageError, StageLateError, Stages
 from readability_triton.stages.prepared import Prepared
 
-ALONE = True
-"""Each request has a deadline of its own, so none shares its calls with another."""
-
 GRACE_S = 0.5
-"""How long past the budget the forest's answer is waited for where there is no other: milliseconds, if all is well."""
+"""How long past the budget the policy waits for the forest where there is no other score, which takes
+milliseconds. Where the budget is used up when the policy begins, from then on."""
 
 Call = asyncio.Future[Any]
 
@@ -23,23 +21,28 @@ async def deadline(stages: Stages, batch: Batch, *, deadline_ms: float = 200.0) 
 
     Args:
         stages: the models.
-        batch: the rows of one request.
+        batch: the rows.
         deadline_ms: milliseconds from the request's arrival at the server, time in its queue included.
 
     Raises:
         StageLateError: if the time is up and neither scorer has answered.
         StageError: if preprocessing fails, or both scorers do.
     """
-    end = time.monotonic() + deadline_ms / 1000 - batch.waited_s
-    preparing = _start(stages.preprocess(batch.excerpts))
-    await _wait(end + GRACE_S, preparing)
-    prepared: Prepared = _result(preparing, "preprocess")
-    cuml = _start(stages.cuml(prepared.features))
-    bert = _start(_encode(stages, prepared, end))
-    await _wait(end, bert, cuml)
-    if not bert.done() or bert.exception():
-        await _wait(end + GRACE_S, cuml)
-    return _from_what_is_there(batch, bert, cuml)
+    now = time.monotonic()
+    end = now + deadline_ms / 1000 - batch.waited_s
+    last = max(now, end) + GRACE_S
+    calls = [preparing := _start(stages.preprocess(batch.excerpts))]
+    try:
+        await _wait(last, preparing)
+        prepared: Prepared = _result(preparing, "preprocess")
+        calls += [cuml := _start(stages.cuml(prepared.features)), bert := _start(_encode(stages, prepared, end))]
+        await _wait(end, bert, cuml)
+        if not bert.done() or bert.exception():
+            await _wait(last, cuml)
+        return _from_what_is_there(batch, bert, cuml)
+    finally:
+        for call in calls:
+            call.cancel()  # rows that still wait for a stage are not computed
 
 
 async def _encode(stages: Stages, prepared: Prepared, end: float) -> Any:
@@ -53,11 +56,11 @@ def _from_what_is_there(batch: Batch, bert: Call, cuml: Call) -> Outcome:
         bert_scores = _result(bert, "bert-large")
     except StageError as without_bert:
         reason = _reason(without_bert)
-        return excused(of_cuml(_result(cuml, "cuml"), reason), batch.weights == 0)
+        return without_reasons(of_cuml(_result(cuml, "cuml"), reason), batch.weights == 0)
     try:
         return of_both(batch, bert_scores, _result(cuml, "cuml"))
     except StageError as without_cuml:
-        return excused(of_bert(bert_scores, _reason(without_cuml)), batch.weights == 1)
+        return without_reasons(of_bert(bert_scores, _reason(without_cuml)), batch.weights == 1)
 
 
 def _reason(error: StageError) -> str:
@@ -65,7 +68,7 @@ def _reason(error: StageError) -> str:
 
 
 def _start(call: Coroutine[Any, Any, Any]) -> Call:
-    """A call that may be given up: it then goes on behind our back, and nobody looks at what it gives."""
+    """Start a call that may be cancelled; asyncio logs an exception that is never retrieved."""
     task = asyncio.ensure_future(call)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return task

@@ -1,4 +1,4 @@
-"""Policy `fallback`: a stage that fails is asked once more, then done without, or the ensemble is asked instead."""
+"""Policy `fallback`: retry a stage that fails once, then use the other score or the ensemble."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from readability_triton.bls.batch import Batch, Outcome, excused, missing, of_bert, of_both, of_cuml, on_host, same
+from readability_triton.bls.batch import (
+    Batch,
+    Outcome,
+    missing,
+    of_bert,
+    of_both,
+    of_cuml,
+    on_host,
+    same,
+    without_reasons,
+)
 from readability_triton.bls.stages import StageError, Stages
 
 ENSEMBLE = "ensemble_all"
@@ -57,8 +67,8 @@ def _degraded(batch: Batch, bert: Any, cuml: Any) -> Outcome:
     if isinstance(bert, StageError) and isinstance(cuml, StageError):
         raise bert
     if isinstance(bert, StageError):
-        return excused(of_cuml(cuml, f"{bert.stage} failed"), batch.weights == 0)
-    return excused(of_bert(bert, f"{cuml.stage} failed"), batch.weights == 1)
+        return without_reasons(of_cuml(cuml, f"{bert.stage} failed"), batch.weights == 0)
+    return without_reasons(of_bert(bert, f"{cuml.stage} failed"), batch.weights == 1)
 
 
 async def _from_ensemble(stages: Stages, batch: Batch) -> Outcome:

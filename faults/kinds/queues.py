@@ -10,12 +10,12 @@ from readability_triton.faults.traffic import BLS, ENSEMBLE, PARALLEL, Flow, dra
 from readability_triton.faults.watch import after
 
 AT_ONCE = {ENSEMBLE: 600, BLS: 1200}
-"""More than two batches of `bls_pipeline`: a request of the third waits for the second, and fails with UNAVAILABLE.
-`ensemble_all` has no such bound and answers all, so fewer are sent."""
+"""More than `bls_pipeline` admits, so that some fail with UNAVAILABLE at once. `ensemble_all` has no bound and answers
+all, so fewer are sent."""
 
 
 def _overfill(setting: Setting, name: str, flow: Flow) -> Result:
-    server = setting.server(setting.impatient())
+    server = setting.server(setting.small_queue())
     rng = random.Random(setting.seed)
     with setting.load(server) as load:
         at = time.monotonic()

@@ -22,7 +22,8 @@ def _kill(setting: Setting, model: str) -> Result:
         at = time.monotonic()
         _signal(server.process.pid, model, signal.SIGKILL)
         result = after(setting, f"kill-{model}", load, server, at)
-        result.broken.extend(errors_of(load.samples, FALLBACK) if model in SCORERS else [])
+        if model in SCORERS and not any("starting the server" in line for line in setting.supervisor_lines):
+            result.broken.extend(errors_of(load.samples, FALLBACK))
         return result
 
 

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from readability_triton.bls.batch import OUTPUTS, Batch, Outcome, excused, missing, of_bert, of_both, of_cuml, on_host
+from readability_triton.bls.batch import (
+    OUTPUTS,
+    Batch,
+    Outcome,
+    joined,
+    missing,
+    of_bert,
+    of_both,
+    of_cuml,
+    on_host,
+    without_reasons,
+)
 
 BERT, CUML = np.array([[6.0], [8.0], [4.0]], np.float32), np.array([[65.0], [84.0], [82.0]], np.float32)
 BATCH = Batch(np.array([[b"A"], [b"B"], [b"C"]], dtype=object), np.array([[1.0], [0.0], [0.5]], np.float32))
@@ -54,21 +65,20 @@ def test_without_a_reason_one_score_alone_is_as_asked_for() -> None:
     assert columns(of_bert(BERT))["DEGRADED"] == [False] * 3
 
 
-def test_rows_that_are_exact_all_the_same_are_excused_and_nothing_else_changes() -> None:
-    outcome = excused(OUTCOMES["cuml"], BATCH.weights == 0)
+def test_rows_whose_score_is_exact_lose_their_reason_and_nothing_else_changes() -> None:
+    outcome = without_reasons(OUTCOMES["cuml"], BATCH.weights == 0)
     assert outcome.reasons.ravel().tolist() == ["bert-large late", "", "bert-large late"]
     assert outcome.reasons.dtype == object
     assert columns(outcome)["DEGRADED"] == [True, False, True]
     assert columns(outcome)["SCORE"] == columns(OUTCOMES["cuml"])["SCORE"]
 
 
-@every_outcome
-@pytest.mark.parametrize(("start", "end"), [(0, 3), (0, 1), (1, 3), (2, 2)])
-def test_a_part_of_the_rows_is_that_part_of_everything(outcome: Outcome, start: int, end: int) -> None:
-    part, whole = outcome.rows(start, end), outcome
-    assert len(part) == end - start
-    for each in ("scores", "bert", "cuml", "route", "reasons"):
-        np.testing.assert_array_equal(getattr(part, each), getattr(whole, each)[start:end])
+def test_chunks_are_joined_in_order() -> None:
+    whole = joined(list(OUTCOMES.values()))
+    assert len(whole) == 9
+    for name in ("scores", "bert", "cuml", "route", "reasons"):
+        parts = [getattr(outcome, name) for outcome in OUTCOMES.values()]
+        np.testing.assert_array_equal(getattr(whole, name), np.concatenate(parts))
 
 
 def test_missing_scores_are_nan() -> None:
@@ -79,6 +89,9 @@ def test_missing_scores_are_nan() -> None:
 
 class OnHost:
     """A Triton tensor on the CPU, as far as it is looked at."""
+
+    def is_cpu(self) -> bool:
+        return True
 
     def as_numpy(self) -> np.ndarray:
         return CUML

@@ -1,12 +1,11 @@
-"""The BLS calls, with a stand-in for the module that only Triton's Python stub has."""
+"""What is asked of Triton and answered to it, with a stand-in for the module that only Triton's Python stub has."""
 
 import asyncio
 import importlib
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -14,28 +13,45 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from readability_triton.bls.stages import StageBusyError, StageError, StageLateError
-from readability_triton.bls.tally import STAGE_CALLS, STAGE_FAILURES, STAGE_SECONDS, Tally
+from readability_triton.bls.answer import AnswerOnce
+from readability_triton.bls.batch import of_cuml
+from readability_triton.bls.metrics import QUEUED
+from readability_triton.bls.policy import PolicyError
+from readability_triton.bls.row_queue import Options
+from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError
+from readability_triton.bls.tally import REQUESTS
+from readability_triton.stages.errors import InvalidRowError
 
 IDS = np.arange(6, dtype=np.int64).reshape(2, 3)
-MASK = np.ones((2, 3), np.int64)
-FEATURES = np.linspace(0, 1, 4, dtype=np.float32).reshape(2, 2)
-EXCERPTS = np.array([[b"A hen."], [b"Rain."]], dtype=object)
 SCORES = np.array([[0.5], [-1.5]], dtype=np.float32)
 SAFETY_S = 10
 
 
 class FakeTensor:
-    """A tensor on the CPU that speaks DLPack as Triton's does."""
+    """A tensor in host memory, or one that says it is on a GPU."""
 
     def __init__(self, name: str, array: NDArray[Any]) -> None:
-        self._name, self._array = name, array
+        self._name, self.array = name, array
 
     @classmethod
     def from_dlpack(cls, name: str, tensor: Any) -> "FakeTensor":
-        if tensor.as_numpy().dtype == object:
-            raise FakeTritonError("DLPack does not support BYTES")
         return cls(name, np.from_dlpack(tensor))
+
+    def name(self) -> str:
+        return self._name
+
+    def is_cpu(self) -> bool:
+        return True
+
+    def as_numpy(self) -> NDArray[Any]:
+        return self.array
+
+
+class OnDevice:
+    """An array that is not NumPy's, as CuPy's are: it speaks DLPack only."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._array.__dlpack__(**options)
@@ -43,26 +59,20 @@ class FakeTensor:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
 
-    def name(self) -> str:
-        return self._name
-
-    def as_numpy(self) -> NDArray[Any]:
-        return self._array
-
 
 @dataclass
 class FakeResponse:
-    tensors: list[FakeTensor] = field(default_factory=list)
-    message: str | None = None
+    output_tensors_: list[FakeTensor] = field(default_factory=list)
+    error_: Any = None
 
     def has_error(self) -> bool:
-        return self.message is not None
+        return self.error_ is not None
 
     def error(self) -> SimpleNamespace:
-        return SimpleNamespace(message=lambda: self.message)
+        return SimpleNamespace(message=lambda: self.error_)
 
     def output_tensors(self) -> list[FakeTensor]:
-        return [] if self.has_error() else self.tensors
+        return self.output_tensors_
 
 
 class FakeTritonError(Exception):
@@ -75,7 +85,6 @@ class FakeServer:
 
     answer: Callable[[], FakeResponse] = FakeResponse
     requests: list[Any] = field(default_factory=list)
-    started: list[str] = field(default_factory=list)
 
     def module(self) -> ModuleType:
         server = self
@@ -89,18 +98,31 @@ class FakeServer:
                 server.requests.append(self)
 
             def exec(self) -> FakeResponse:
-                server.started.append(self.model_name)
                 return server.answer()
 
-        fake = ModuleType("triton_python_backend_utils")
-        fake.TRITONSERVER_MEMORY_CPU = "cpu"
-        fake.PreferredMemory = lambda kind, device: (kind, device)
-        fake.Tensor, fake.InferenceRequest, fake.TritonModelException = FakeTensor, InferenceRequest, FakeTritonError
-        return fake
+        class InferenceResponse:
+            def __init__(self, tensors: list[FakeTensor] | None = None, error: Any = None) -> None:
+                self.tensors, self.error = tensors, error
 
-    def gives(self, **tensors: NDArray[Any]) -> None:
-        """Outputs in this order, whatever order was asked for."""
-        self.answer = lambda: FakeResponse([FakeTensor(name, array) for name, array in tensors.items()])
+        class TritonError:
+            INVALID_ARG, UNAVAILABLE, INTERNAL, CANCELLED = "invalid", "unavailable", "internal", "cancelled"
+
+            def __init__(self, message: str, code: str) -> None:
+                self.message, self.code = message, code
+
+        class MetricFamily:
+            COUNTER, GAUGE = "counter", "gauge"
+
+            def __init__(self, **fields: str) -> None:
+                self.fields = fields
+
+        fake = ModuleType("triton_python_backend_utils")
+        fake.TRITONSERVER_MEMORY_CPU, fake.TRITONSERVER_RESPONSE_COMPLETE_FINAL = "cpu", "final"
+        fake.PreferredMemory = lambda kind, device: (kind, device)
+        fake.get_input_tensor_by_name = lambda request, name: FakeTensor(name, request.arrays[name])
+        fake.Tensor, fake.InferenceRequest, fake.TritonModelException = FakeTensor, InferenceRequest, FakeTritonError
+        fake.InferenceResponse, fake.TritonError, fake.MetricFamily = InferenceResponse, TritonError, MetricFamily
+        return fake
 
 
 @pytest.fixture
@@ -118,101 +140,40 @@ def calls(server: FakeServer) -> Iterator[Any]:
     del sys.modules["readability_triton.bls.calls"]
 
 
-@pytest.fixture
-def tally() -> Tally:
-    return Tally()
+def ask(calls: Any, model: str, inputs: dict[str, Any], outputs: list[str], **options: Any) -> Any:
+    call = calls.TritonCalls()(model, inputs, outputs, Options(**options))
+    return asyncio.run(asyncio.wait_for(call, SAFETY_S))
 
 
-@pytest.fixture
-def stages(calls: Any, tally: Tally) -> Any:
-    return calls.TritonStages(Path(__file__).parents[2] / "model_repository", tally)
-
-
-def ask(stages: Any, stage: str) -> Awaitable[Any]:
-    """Call one stage with tensors that carry the names of the stage before."""
-    arguments = {
-        "preprocess": [EXCERPTS],
-        "bert": [FakeTensor("BERT_IDS", IDS), FakeTensor("BERT_AM", MASK)],
-        "cuml": [FakeTensor("TREE_FEATS", FEATURES)],
-        "gate": [FakeTensor("TREE_FEATS", FEATURES)],
-    }
-    return getattr(stages, stage)(*arguments[stage])
-
-
-def call(stages: Any, stage: str) -> Any:
-    return asyncio.run(asyncio.wait_for(ask(stages, stage), SAFETY_S))
-
-
-OUTPUTS = {
-    "preprocess": {"TREE_FEATS": FEATURES, "BERT_AM": MASK, "BERT_IDS": IDS},
-    "bert": {"OUTPUT__0": SCORES},
-    "cuml": {"output__0": SCORES},
-    "gate": {"output__0": SCORES},
-}
-CONTRACT = {
-    "preprocess": ("preprocess", {"INPUT0": EXCERPTS}, ["BERT_IDS", "BERT_AM", "TREE_FEATS"]),
-    "bert": ("bert-large", {"INPUT__0": IDS, "INPUT__1": MASK}, ["OUTPUT__0"]),
-    "cuml": ("cuml", {"input__0": FEATURES}, ["output__0"]),
-    "gate": ("gate", {"input__0": FEATURES}, ["output__0"]),
-}
-every_stage = pytest.mark.parametrize("stage", CONTRACT)
-
-
-@every_stage
-def test_a_stage_is_one_request_with_the_names_of_the_contract(server: FakeServer, stages, stage: str) -> None:
-    server.gives(**OUTPUTS[stage])
-    call(stages, stage)
-    model, inputs, outputs = CONTRACT[stage]
+def test_a_call_is_one_request_and_gives_outputs_by_name(server: FakeServer, calls) -> None:
+    server.answer = lambda: FakeResponse([FakeTensor("B", IDS), FakeTensor("A", SCORES)])
+    answer = ask(calls, "some", {"X": IDS, "Y": SCORES}, ["A", "B"])
     (request,) = server.requests
-    assert (request.model_name, request.requested_output_names) == (model, outputs)
-    assert [tensor.name() for tensor in request.inputs] == list(inputs)
-    for tensor, array in zip(request.inputs, inputs.values(), strict=True):
-        np.testing.assert_array_equal(tensor.as_numpy(), array)
+    assert (request.model_name, request.requested_output_names, request.options) == ("some", ["A", "B"], {})
+    assert {tensor.name(): tensor.array for tensor in request.inputs}.keys() == {"X", "Y"}
+    assert answer["A"] is SCORES
+    assert answer["B"] is IDS
 
 
-@pytest.mark.parametrize(("stage", "arrays"), [("bert", [IDS, MASK]), ("cuml", [FEATURES]), ("gate", [FEATURES])])
-def test_tensors_are_passed_on_without_a_copy(server: FakeServer, stages, stage: str, arrays: list[Any]) -> None:
-    server.gives(**OUTPUTS[stage])
-    call(stages, stage)
-    for tensor, array in zip(server.requests[0].inputs, arrays, strict=True):
-        assert np.shares_memory(tensor.as_numpy(), array)
+def test_arrays_that_are_not_numpys_go_by_dlpack_without_a_copy(server: FakeServer, calls) -> None:
+    ask(calls, "some", {"X": OnDevice(IDS)}, ["A"])
+    assert np.shares_memory(server.requests[0].inputs[0].array, IDS)
 
 
-def test_preprocess_tells_its_outputs_apart_by_name(server: FakeServer, stages) -> None:
-    server.gives(**OUTPUTS["preprocess"])
-    prepared = call(stages, "preprocess")
-    assert [tensor.name() for tensor in prepared] == ["BERT_IDS", "BERT_AM", "TREE_FEATS"]
-    assert prepared.ids.as_numpy() is IDS
-    assert prepared.mask.as_numpy() is MASK
-    assert prepared.features.as_numpy() is FEATURES
+@pytest.mark.parametrize("model", ["bert-large", "cuml", "gate"])
+def test_scores_are_wanted_on_the_host(server: FakeServer, calls, model: str) -> None:
+    ask(calls, model, {"X": IDS}, ["A"])
+    assert server.requests[0].options == {"preferred_memory": ("cpu", 0)}
 
 
-@pytest.mark.parametrize("stage", ["bert", "cuml", "gate"])
-def test_a_scorer_gives_its_score_as_it_is(server: FakeServer, stages, stage: str) -> None:
-    server.gives(**OUTPUTS[stage])
-    assert call(stages, stage).as_numpy() is SCORES
+def test_calls_belong_to_the_trace_of_the_request_where_it_is_traced(server: FakeServer, calls) -> None:
+    ask(calls, "some", {"X": IDS}, ["A"], trace="the trace")
+    assert server.requests[0].options == {"trace": "the trace"}
 
 
-@every_stage
-def test_an_error_in_the_response_names_the_model(server: FakeServer, stages, stage: str) -> None:
-    server.answer = lambda: FakeResponse(message="out of memory")
-    with pytest.raises(StageError) as caught:
-        call(stages, stage)
-    model, _, _ = CONTRACT[stage]
-    assert str(caught.value) == f"{model}: out of memory"
-    assert caught.value.stage == model
-
-
-@every_stage
-def test_a_call_that_triton_refuses_names_the_model(server: FakeServer, stages, stage: str) -> None:
-    def refuse() -> FakeResponse:
-        raise FakeTritonError("no such model")
-
-    server.answer = refuse
-    with pytest.raises(StageError) as caught:
-        call(stages, stage)
-    assert str(caught.value) == f"{CONTRACT[stage][0]}: no such model"
-    assert isinstance(caught.value.__cause__, FakeTritonError)
+def test_parameters_and_the_time_left_are_passed_on(server: FakeServer, calls) -> None:
+    ask(calls, "some", {"X": IDS}, ["A"], parameters=(("tenant", "a"),), timeout_s=1.5)
+    assert server.requests[0].options == {"parameters": {"tenant": "a"}, "timeout": 1_500_000}
 
 
 @pytest.mark.parametrize("how", ["response", "exception"])
@@ -224,193 +185,134 @@ def test_a_call_that_triton_refuses_names_the_model(server: FakeServer, stages, 
         ("out of memory", StageError),
     ],
 )
-def test_a_full_queue_and_a_request_that_waited_too_long_are_errors_of_their_own(
-    server: FakeServer, stages, how: str, reason: str, kind: type[StageError]
-) -> None:
+def test_an_error_names_the_model_and_has_its_kind(server: FakeServer, calls, how: str, reason: str, kind) -> None:
     def refuse() -> FakeResponse:
         if how == "response":
-            return FakeResponse(message=reason)
+            return FakeResponse(error_=reason)
         raise FakeTritonError(reason)
 
     server.answer = refuse
     with pytest.raises(StageError) as caught:
-        call(stages, "bert")
+        ask(calls, "bert-large", {"X": IDS}, ["A"])
     assert type(caught.value) is kind
     assert str(caught.value) == f"bert-large: {reason}"
 
 
-def test_an_error_that_is_not_tritons_is_not_taken_for_a_stages(server: FakeServer, stages) -> None:
-    def fail() -> FakeResponse:
-        raise MemoryError
+def test_a_model_that_does_not_answer_is_given_up_and_its_late_answer_harms_nobody(
+    server: FakeServer, calls, monkeypatch
+) -> None:
+    go = threading.Event()
+    server.answer = lambda: go.wait(SAFETY_S) and FakeResponse()
+    monkeypatch.setattr(calls, "STAGE_TIMEOUT_S", 0.05)
+    models = calls.TritonCalls()
 
-    server.answer = fail
-    with pytest.raises(MemoryError):
-        call(stages, "bert")
+    async def give_up() -> None:
+        with pytest.raises(StageLateError, match=r"^some: no answer within 0.05 s$"):
+            await models("some", {"X": IDS}, ["A"])
+        go.set()
+        await asyncio.to_thread(models._threads.shutdown)
 
-
-def test_any_model_is_called_by_its_own_names(server: FakeServer, stages) -> None:
-    server.gives(SCORE=SCORES, OTHER=IDS)
-    inputs = {"excerpt": EXCERPTS, "BERT_WEIGHT": FakeTensor("weights", SCORES)}
-    answer = asyncio.run(stages.call("ensemble_all", inputs, ("SCORE",)))
-    (request,) = server.requests
-    assert (request.model_name, request.requested_output_names) == ("ensemble_all", ["SCORE"])
-    assert [
-        (tensor.name(), tensor.as_numpy() is array)
-        for tensor, array in zip(request.inputs, [EXCERPTS, SCORES], strict=True)
-    ] == [
-        ("excerpt", True),
-        ("BERT_WEIGHT", False),
-    ]
-    assert np.shares_memory(request.inputs[1].as_numpy(), SCORES)
-    assert answer["SCORE"].as_numpy() is SCORES
+    asyncio.run(give_up())
 
 
-def test_strings_of_another_model_are_written_anew_under_the_new_name(server: FakeServer, stages) -> None:
-    asyncio.run(stages.call("shout", {"TEXT": FakeTensor("excerpt", EXCERPTS)}, ["UPPER"]))
-    (tensor,) = server.requests[0].inputs
-    assert tensor.name() == "TEXT"
-    assert tensor.as_numpy().tolist() == EXCERPTS.tolist()
+def test_calls_run_side_by_side(server: FakeServer, calls) -> None:
+    everyone = threading.Barrier(5)
 
+    def answer() -> FakeResponse:
+        everyone.wait(SAFETY_S)
+        return FakeResponse([FakeTensor("A", SCORES)])
 
-@pytest.mark.parametrize("stage", ["bert", "cuml", "gate"])
-def test_scores_are_wanted_on_the_host(server: FakeServer, stages, stage: str) -> None:
-    server.gives(**OUTPUTS[stage])
-    call(stages, stage)
-    assert server.requests[0].options == {"preferred_memory": ("cpu", 0)}
+    server.answer = answer
+    models = calls.TritonCalls()
 
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*(models("some", {"X": IDS}, ["A"]) for _ in range(5)))
 
-def test_what_goes_on_to_the_next_model_stays_where_it_is(server: FakeServer, stages) -> None:
-    server.gives(**OUTPUTS["preprocess"])
-    call(stages, "preprocess")
-    assert server.requests[0].options == {}
-
-
-@every_stage
-def test_calls_belong_to_the_trace_of_the_request_where_it_is_traced(server: FakeServer, stages, stage: str) -> None:
-    server.gives(**OUTPUTS[stage])
-    call(stages, stage)
-    stages.trace = "the trace"
-    call(stages, stage)
-    untraced, traced = server.requests
-    assert "trace" not in untraced.options
-    assert traced.options["trace"] == "the trace"
-
-
-def test_calls_are_counted_with_their_time_and_their_failures(server: FakeServer, stages, tally: Tally) -> None:
-    server.gives(**OUTPUTS["cuml"])
-    call(stages, "cuml")
-    server.answer = lambda: FakeResponse(message="out of memory")
-    for stage in ("cuml", "bert"):
-        with pytest.raises(StageError):
-            call(stages, stage)
-    counts = tally.drain()
-    assert (counts[STAGE_CALLS, "cuml"], counts[STAGE_FAILURES, "cuml"]) == (2, 1)
-    assert (counts[STAGE_CALLS, "bert-large"], counts[STAGE_FAILURES, "bert-large"]) == (1, 1)
-    assert 0 < counts[STAGE_SECONDS, "cuml"] < SAFETY_S
-
-
-class Hanging:
-    """A model that answers no call before it is told to."""
-
-    def __init__(self, server: FakeServer) -> None:
-        self.go, self.running, self.most = threading.Event(), 0, 0
-        self._lock, self._server = threading.Lock(), server
-        server.answer = self.answer
-
-    def answer(self) -> FakeResponse:
-        with self._lock:
-            self.running += 1
-            self.most = max(self.most, self.running)
-        assert self.go.wait(SAFETY_S)
-        with self._lock:
-            self.running -= 1
-        return FakeResponse([FakeTensor("OUTPUT__0", SCORES), FakeTensor("output__0", SCORES)])
+    assert len(asyncio.run(all_of_them())) == 5
 
 
 @pytest.fixture
-def hanging(server: FakeServer) -> Iterator[Hanging]:
-    hanging = Hanging(server)
-    yield hanging
-    hanging.go.set()
+def triton_request() -> SimpleNamespace:
+    arrays = {"excerpt": np.array([[b"A hen."]], dtype=object), "BERT_WEIGHT": np.array([[0.5]], np.float32)}
+    sender = SimpleNamespace(sent=[])
+    sender.send = lambda response, flags: sender.sent.append((response, flags))
+    return SimpleNamespace(
+        arrays=arrays,
+        parameters=lambda: '{"policy": "cascade", "tolerance": 0.5}',
+        timeout=lambda: 1_500_000,
+        trace=lambda: "the trace",
+        is_cancelled=lambda: True,
+        get_response_sender=lambda: sender,
+    )
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SAFETY_S):
-        while not true():
-            await asyncio.sleep(0.001)
+def test_a_request_is_read_with_all_that_bears_on_it(calls, triton_request) -> None:
+    request = calls.read_request(triton_request, 7.0)
+    assert request.excerpts.tolist() == [[b"A hen."]]
+    assert request.weights.tolist() == [[0.5]]
+    assert request.parameters == {"policy": "cascade", "tolerance": 0.5}
+    assert (request.arrived, request.timeout_s, request.trace) == (7.0, 1.5, "the trace")
+    assert request.is_cancelled()
 
 
-def test_only_so_many_calls_of_one_model_are_in_flight_and_the_others_wait(calls, stages, hanging, server) -> None:
-    n_calls = 3 * calls.MOST_AT_ONCE
-
-    async def score() -> list[Any]:
-        asked = [asyncio.ensure_future(ask(stages, "bert")) for _ in range(n_calls)]
-        await until(lambda: hanging.running == calls.MOST_AT_ONCE)
-        await asyncio.sleep(0.05)
-        assert len(server.started) == calls.MOST_AT_ONCE
-        hanging.go.set()
-        return await asyncio.wait_for(asyncio.gather(*asked), SAFETY_S)
-
-    assert len(asyncio.run(score())) == n_calls
-    assert hanging.most <= calls.MOST_AT_ONCE
+def test_parameters_may_be_missing(calls, triton_request) -> None:
+    triton_request.parameters = lambda: ""
+    assert calls.read_request(triton_request, 0.0).parameters == {}
 
 
-def test_a_model_that_hangs_does_not_keep_others_from_being_asked(calls, stages, hanging, server) -> None:
-    async def score() -> None:
-        asked = [asyncio.ensure_future(ask(stages, "bert")) for _ in range(2 * calls.MOST_AT_ONCE)]
-        await until(lambda: hanging.running == calls.MOST_AT_ONCE)
-        others = [asyncio.ensure_future(ask(stages, stage)) for stage in ("cuml", "gate")]
-        await until(lambda: {"cuml", "gate"} < set(server.started))
-        hanging.go.set()
-        await asyncio.wait_for(asyncio.gather(*asked, *others), SAFETY_S)
-
-    asyncio.run(score())
+def test_an_answer_has_the_outputs_that_are_wanted(calls) -> None:
+    response = calls.response_of(of_cuml(SCORES), ["ROUTE", "SCORE"])
+    assert [tensor.name() for tensor in response.tensors] == ["SCORE", "ROUTE"]
+    assert response.tensors[0].array is SCORES
 
 
-def test_a_model_that_says_nothing_is_given_up_and_named(calls, stages, hanging, tally, monkeypatch) -> None:
-    monkeypatch.setattr(calls, "STAGE_TIMEOUT_S", 0.05)
-    with pytest.raises(StageLateError) as caught:
-        call(stages, "bert")
-    assert str(caught.value) == "bert-large: no answer within 0.05 s"
-    assert tally.drain()[STAGE_FAILURES, "bert-large"] == 1
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidRowError(3, "text is empty"), "invalid"),
+        (PolicyError("no policy 'x'"), "invalid"),
+        (StageBusyError("queue", "busy"), "unavailable"),
+        (StageLateError("cuml", "no answer"), "unavailable"),
+        (CancelledRequestError("bls_pipeline", "gone"), "cancelled"),
+        (StageError("cuml", "failed"), "internal"),
+    ],
+    ids=str,
+)
+def test_an_error_has_its_code_and_message(calls, error: Exception, code: str) -> None:
+    response = calls.response_of(error, ["SCORE"])
+    assert (response.error.message, response.error.code) == (str(error), code)
 
 
-@pytest.mark.parametrize("how", ["timeout", "cancelled"])
-def test_a_call_that_was_given_up_keeps_its_place_until_it_really_ends(
-    calls, stages, hanging, server, monkeypatch, how: str
-) -> None:
-    monkeypatch.setattr(calls, "MOST_AT_ONCE", 1)
-    monkeypatch.setattr(calls, "STAGE_TIMEOUT_S", 0.05)
-
-    async def score() -> Any:
-        if how == "timeout":
-            with pytest.raises(StageLateError):
-                await ask(stages, "bert")
-        else:
-            given_up = asyncio.ensure_future(ask(stages, "bert"))
-            await until(lambda: hanging.running == 1)
-            given_up.cancel()
-        with pytest.raises(StageLateError):
-            await ask(stages, "bert")
-        assert server.started == ["bert-large"]
-        hanging.go.set()
-        await until(lambda: hanging.running == 0)
-        monkeypatch.setattr(calls, "STAGE_TIMEOUT_S", SAFETY_S)
-        return await ask(stages, "bert")
-
-    assert asyncio.run(score()).as_numpy() is SCORES
-    assert server.started == ["bert-large"] * 2
+def test_an_answer_is_sent_for_good(calls, triton_request) -> None:
+    calls.send(triton_request, "the response")
+    assert triton_request.get_response_sender().sent == [("the response", "final")]
 
 
-def test_an_answer_that_comes_after_its_loop_has_ended_harms_nobody(calls, stages, hanging, monkeypatch) -> None:
-    monkeypatch.setattr(calls, "STAGE_TIMEOUT_S", 0.05)
-    with pytest.raises(StageLateError):
-        call(stages, "bert")
-    hanging.go.set()
-    stages._threads.shutdown(wait=True)
+def test_families_are_counters_or_gauges(calls) -> None:
+    assert calls.new_family(REQUESTS, False).fields["kind"] == "counter"
+    assert calls.new_family(QUEUED, True).fields == {
+        "name": QUEUED.name,
+        "description": QUEUED.description,
+        "kind": "gauge",
+    }
 
 
-def test_the_graph_of_an_ensemble_is_read_from_the_repository_once(stages, tmp_path) -> None:
-    dag = stages.dag("ensemble_all")
-    assert [step.model for step in dag.steps] == ["preprocess", "bert-large", "cuml", "postprocess"]
-    assert stages.dag("ensemble_all") is dag
+def test_of_many_threads_that_answer_one_request_the_first_does() -> None:
+    sent: list[Any] = []
+    answer = AnswerOnce(sent.append)
+    error = StageError("cuml", "failed")
+    threads = [threading.Thread(target=answer.send, args=(error,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sent == [error]
+
+
+def test_nobody_asks_about_the_client_of_a_request_that_is_answered() -> None:
+    asked: list[bool] = []
+    answer = AnswerOnce(lambda _: None, lambda: bool(asked.append(True)) or True)
+    assert answer.is_cancelled()
+    answer.send(StageError("cuml", "failed"))
+    assert not answer.is_cancelled()
+    assert asked == [True]

@@ -31,11 +31,6 @@ def test_every_policy_is_found_by_name_and_needs_no_settings(name: str) -> None:
     assert choose({"policy": name}, {}) == Choice(policy)
 
 
-@pytest.mark.parametrize("name", sorted(OURS))
-def test_only_requests_with_a_deadline_are_alone(name: str) -> None:
-    assert find_policy(name).alone == (name == "deadline")
-
-
 def test_the_default_is_that_of_the_configuration_or_else_parallel() -> None:
     assert DEFAULT == "parallel"
     assert choose({}, {}).policy.name == "parallel"

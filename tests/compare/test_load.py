@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from readability_triton.compare.load import poisson_schedule, run_closed, run_open
+from readability_triton.compare.load import poisson_schedule, run_beside, run_closed, run_open
 
 
 class Service:
@@ -34,6 +34,17 @@ def test_a_closed_loop_keeps_its_concurrency_and_sends_every_request_once(concur
     assert service.asked == list(range(20)) == [sample.request for sample in block.samples]
     assert block.throughput * block.seconds == pytest.approx(19)
     assert [sample.error for sample in block.samples if sample.error] == ["RuntimeError: unlucky"]
+
+
+def test_a_mixed_load_lasts_as_long_as_the_other_client_and_counts_its_texts():
+    service, other = Service(0.002), Service(0.05)
+    block = asyncio.run(run_beside(service, itertools.cycle(range(3)), 2, other, [1, 13, 2], rows=256))
+    assert other.asked == [1, 13, 2]
+    assert (other.most, service.most) == (1, 2)
+    assert block.beside == 2 * 256  # the request of an error has no texts
+    assert block.seconds >= 0.15
+    assert len(block.samples) == len(service.asked) >= 4
+    assert [sample.due for sample in block.samples] == sorted(sample.due for sample in block.samples)
 
 
 def test_an_open_loop_sends_when_due_however_slow_the_answers_are():

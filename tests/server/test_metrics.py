@@ -86,26 +86,41 @@ def test_errors_are_counted_by_kind(added) -> None:
     assert of(added, "bls_errors_total") == {"PolicyError": 2, "InvalidRowError": 1}
 
 
-def test_calls_add_up_by_stage(added) -> None:
-    assert of(added, "bls_stage_calls_total") == {
-        "preprocess": 5,
-        "bert-large": 3,
-        "cuml": 5,
-        "gate": 2,
-        "postprocess": 1,
+def test_rows_add_up_by_stage(added) -> None:
+    assert of(added, "bls_stage_rows_total") == {
+        "preprocess": 19,
+        "bert-large": 10,
+        "cuml": 19,
+        "gate": 8,
+        "postprocess": 3,
     }
     assert not of(added, "bls_stage_failures_total")
 
 
-def test_time_is_counted_for_every_stage_that_was_called(added) -> None:
-    seconds = of(added, "bls_stage_seconds_total")
-    assert seconds.keys() == of(added, "bls_stage_calls_total").keys()
+def test_requests_are_counted_by_outcome(added) -> None:
+    assert of(added, "bls_outcomes_total") == {"ok": 4, "degraded": 1, "invalid": 3}
+
+
+def test_time_in_stages_and_queues_is_counted(added) -> None:
+    calls = of(added, "bls_stage_calls_total")
+    assert of(added, "bls_stage_seconds_count") == calls
+    seconds = of(added, "bls_stage_seconds_sum")
+    assert seconds.keys() == of(added, "bls_queue_seconds_sum").keys() == calls.keys()
     assert all(0 < each < PATIENCE_S for each in seconds.values())
+
+
+def test_time_of_requests_is_counted_by_upper_bound(added) -> None:
+    assert of(added, "bls_request_seconds_count") == {"": 5}
+    assert of(added, "bls_request_seconds_bucket")["+Inf"] == 5
+
+
+def test_nothing_waits_when_all_is_answered(server: TritonServer, added) -> None:
+    assert {value for name, value in settled(server).items() if re.match("bls_rows_(queued|in_flight)", name)} == {0}
 
 
 def test_every_family_says_what_it_counts(server: TritonServer, added) -> None:
     with urllib.request.urlopen(server.metrics_url) as response:
         text = response.read().decode()
     for family in {re.split(r"\{", name)[0] for name in added}:
-        assert f"# TYPE {family} counter" in text
+        assert re.search(rf"# TYPE {family} (counter|gauge)", text)
         assert re.search(rf"# HELP {family} \w+", text)

@@ -1,11 +1,15 @@
 """What each policy promises, on a real server over both protocols, compared with the stages in process."""
 
+import re
+import time
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
 from readability_triton.bls.batch import OUTPUTS
@@ -17,6 +21,7 @@ from readability_triton.stages.pipeline import InProcessPipeline
 
 TOLERANCE = 1e-5
 LONG_MS = 60_000
+PATIENCE_S = 20
 TEXTS = list(sample_passages().values())
 WEIGHTS = np.linspace(0, 1, len(TEXTS), dtype=np.float32)
 ALL = tuple(OUTPUTS)
@@ -151,10 +156,72 @@ def test_what_there_is_not_is_refused_with_what_there_is(
     assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
 
 
-def test_when_the_client_sent_it_may_be_anything_and_harms_nobody(ask_bls: Ask, url: str, right: Right) -> None:
-    for sent in ("just now", "1e999", True, -1, 0.5):
-        answer = ask_bls(url, TEXTS[:2], WEIGHTS[:2], policy="deadline", deadline_ms=LONG_MS, sent_unix_s=sent)
-        assert_near(answer["SCORE"], right.blend[:2])
+TERMS = [
+    {"priority_level": 1},
+    {"tenant": "a", "priority_level": 3},
+    {"timeout_ms": 60_000.5},
+    {"tenant": "", "timeout_ms": 9e9},
+]
+
+
+@pytest.mark.parametrize("terms", TERMS, ids=str)
+def test_every_policy_takes_the_terms_of_a_request(ask_bls: Ask, url: str, right: Right, terms) -> None:
+    for policy in ("parallel", "graph"):
+        assert_near(ask_bls(url, TEXTS[:2], WEIGHTS[:2], policy=policy, **terms)["SCORE"], right.blend[:2])
+
+
+def test_a_request_whose_time_is_up_fails_with_unavailable(ask_bls: Ask, url: str) -> None:
+    with pytest.raises(InferenceServerException, match=r"no answer within 5 ms|no time left") as caught:
+        ask_bls(url, TEXTS * 10, timeout_ms=5)
+    assert caught.value.status() in ("503", "StatusCode.UNAVAILABLE")
+
+
+def test_a_single_text_overtakes_a_client_of_many(ask_bls: Ask, server: TritonServer, right: Right) -> None:
+    """By order, not by time: the single texts are answered while the long request still runs."""
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(ask_bls, server.grpc_url, TEXTS * 40, 1.0)
+        answered = 0
+        while not long.done():
+            ask_bls(server.grpc_url, TEXTS[:1], 1.0)
+            answered += not long.done()
+        assert answered >= 2
+        assert_near(long.result()["SCORE"], np.tile(right.bert, 40))
+
+
+def test_what_a_client_that_leaves_has_asked_is_not_computed(server: TritonServer, ask_bls: Ask) -> None:
+    url = server.grpc_url.partition("://")[2]
+    excerpt = tritonclient.grpc.InferInput("excerpt", [512, 1], "BYTES")
+    excerpt.set_data_from_numpy(np.array([[text.encode()] for text in (TEXTS * 52)[:512]], dtype=object))
+    weight = tritonclient.grpc.InferInput("BERT_WEIGHT", [512, 1], "FP32")
+    weight.set_data_from_numpy(np.ones((512, 1), np.float32))
+    before = rows_computed(server)
+    with (
+        tritonclient.grpc.InferenceServerClient(url) as client,
+        pytest.raises(InferenceServerException, match="Deadline Exceeded"),
+    ):
+        client.infer("bls_pipeline", [excerpt, weight], client_timeout=1.0)
+    deadline = time.monotonic() + PATIENCE_S
+    while "cancelled" not in outcomes(server):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ask_bls(server.grpc_url, TEXTS[:1])
+    time.sleep(2.5)  # longer than `readability_triton.bls.metrics.EVERY_S`
+    assert rows_computed(server) - before < 400
+
+
+def rows_computed(server: TritonServer) -> float:
+    return sum(
+        float(each) for each in re.findall(r'^bls_stage_rows_total{stage="bert-large"} (\S+)$', scraped(server), re.M)
+    )
+
+
+def outcomes(server: TritonServer) -> set[str]:
+    return set(re.findall(r'^bls_outcomes_total{outcome="(\w+)"}', scraped(server), re.M))
+
+
+def scraped(server: TritonServer) -> str:
+    with urllib.request.urlopen(server.metrics_url) as answer:
+        return answer.read().decode()
 
 
 def test_requests_for_different_policies_at_the_same_time_get_each_their_own(

@@ -171,7 +171,7 @@ def test_an_encoder_that_hangs_holds_up_no_other_request(ask_bls: Ask, moody, cu
     url = moody.server.grpc_url
     with moody.encoder("hangs"):
         for _ in range(MANY):
-            answer = ask_bls(url, TEXTS[-1:], policy="deadline", deadline_ms=60, sent_unix_s=time.time())
+            answer = ask_bls(url, TEXTS[-1:], policy="deadline", deadline_ms=60)
             assert answer["ROUTE"].tolist() == [b"cuml"]
         skipped = ask_bls(url, TEXTS, WEIGHTS, policy="cascade", tolerance=1000)
         np.testing.assert_allclose(skipped["SCORE"], cuml, rtol=0, atol=TOLERANCE)
@@ -188,7 +188,7 @@ def test_an_encoder_that_hangs_holds_up_no_other_request(ask_bls: Ask, moody, cu
     ],
     ids=["policy", "setting"],
 )
-def test_a_default_that_is_wrong_is_reported_when_the_model_is_loaded(
+def test_a_default_that_is_wrong_is_an_error_when_the_model_is_loaded(
     own_repository: Path, tmp_path: Path, parameters: dict[str, str], reason: str
 ) -> None:
     repository = tmp_path / "repository"

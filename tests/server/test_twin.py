@@ -94,7 +94,7 @@ ensemble_scheduling {{
 """
 LITTLE = {"rows": {"batch": 8, "length": 1}, "whole": {"batch": 0, "length": -1}}
 OUTPUTS = ("scaled", "shouted", "length_shouted")
-UNCONDITIONAL = "        return await self.models.call(model, inputs, outputs)\n"
+UNCONDITIONAL = "        return await stages.call(model, inputs, outputs)\n"
 CONDITION = """\
         if model == "scale_rows" and "FACTOR" not in inputs:
             return {"SCALED": inputs["VALUE"]}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -155,8 +155,9 @@ class FakeTensor:
 class FakeResponse:
     """An answer, its output tensors by name."""
 
-    def __init__(self, output_tensors: list[FakeTensor]) -> None:
-        self.tensors = {tensor.name: tensor.values for tensor in output_tensors}
+    def __init__(self, output_tensors: list[FakeTensor] | None = None, error: Any = None) -> None:
+        self.tensors = {tensor.name: tensor.values for tensor in output_tensors or []}
+        self.error = error
 
 
 class FakeTritonModelError(Exception):
@@ -170,6 +171,8 @@ def pb_utils() -> Iterator[ModuleType]:
     module.Tensor = FakeTensor
     module.InferenceResponse = FakeResponse
     module.TritonModelException = FakeTritonModelError
+    module.TritonError = lambda message: SimpleNamespace(message=message)
+    module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = "final"
     module.get_input_tensor_by_name = lambda request, name: FakeTensor(name, request[name])
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module.__name__, module)

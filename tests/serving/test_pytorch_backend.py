@@ -1,4 +1,6 @@
 import os
+from queue import SimpleQueue
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -7,12 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from readability_triton.serving.outstanding import outstanding
+
+SAFETY_S = 5
+
 
 class Weighted(nn.Module):
-    """Each row's sum where the mask is set, plus how many rows the call had: what joined requests share."""
+    """Each row's sum where the mask is set."""
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return (ids * mask).sum(1, keepdim=True).float() + 1000.0 * ids.size(0)
+        return (ids * mask).sum(1, keepdim=True).float()
 
 
 class Pair(nn.Module):
@@ -70,16 +76,37 @@ def ids_and_mask(rows: int, length: int, seed: int = 0) -> dict[str, Tensor]:
     }
 
 
-def direct(*requests: dict[str, Tensor]) -> list[Tensor]:
-    """The module run on the joined requests, and its answer split again."""
-    joined = (torch.cat([request[name] for request in requests]) for name in ("INPUT__0", "INPUT__1"))
-    return list(Weighted()(*joined).split([len(request["INPUT__0"]) for request in requests]))
+def direct(request: dict[str, Tensor]) -> Tensor:
+    """The module run on a request."""
+    return Weighted()(request["INPUT__0"], request["INPUT__1"])
+
+
+class Request(dict):
+    """A request as the stub hands it over: its tensors by name, and a sender for a late answer."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.sent: SimpleQueue = SimpleQueue()
+
+    def get_response_sender(self) -> SimpleNamespace:
+        return SimpleNamespace(send=lambda response, flags: self.sent.put(response))
+
+
+def responses(model, requests: list[dict[str, Tensor]]) -> list:
+    """What each request gets, at once or later."""
+    requests = [Request(request) for request in requests]
+    at_once = model.execute(requests)
+    if at_once is not None:
+        assert len(at_once) == len(requests)
+        assert all(request.sent.empty() for request in requests)
+        return at_once
+    given = [request.sent.get(timeout=SAFETY_S) for request in requests]
+    assert all(request.sent.empty() for request in requests)
+    return given
 
 
 def answers(model, requests: list[dict[str, Tensor]], output: str = "OUTPUT__0") -> list[Tensor]:
-    responses = model.execute(requests)
-    assert len(responses) == len(requests)
-    return [response.tensors[output] for response in responses]
+    return [response.tensors[output] for response in responses(model, requests)]
 
 
 def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
@@ -88,10 +115,10 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
 
 
 @settings(max_examples=30)
-@given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=5), length=st.integers(1, 9))
-def test_requests_of_one_shape_are_run_as_one_batch_and_answered_apart(pb_utils, weighted, rows, length):
-    requests = [ids_and_mask(n, length, seed) for seed, n in enumerate(rows)]
-    assert_same(answers(weighted, requests), direct(*requests))
+@given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=5), lengths=st.lists(st.integers(1, 9), min_size=5))
+def test_every_request_gets_its_own_rows_whatever_comes_beside_it(pb_utils, weighted, rows, lengths):
+    requests = [ids_and_mask(n, length, seed) for seed, (n, length) in enumerate(zip(rows, lengths, strict=False))]
+    assert_same(answers(weighted, requests), [direct(request) for request in requests])
 
 
 def facts_of(ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,21 +141,26 @@ def with_threads(load):
 
 @settings(max_examples=30)
 @given(rows=st.lists(st.integers(1, 4), min_size=1, max_size=4), threads=st.integers(1, 4))
-def test_rows_are_shared_out_over_threads_of_one_core_each(with_threads, rows, threads):
+def test_rows_are_dealt_to_threads_that_compute_by_themselves(with_threads, rows, threads):
     model = with_threads(threads)
     requests = [{"X__0": torch.arange(3 * n).reshape(n, 3) + 10 * number} for number, n in enumerate(rows)]
     assert_same(answers(model, requests, "SUM__0"), [each["X__0"].sum(1, keepdim=True) for each in requests])
     facts = torch.cat(answers(model, requests, "FACTS__1"))
-    n_parts = min(threads, sum(rows))
-    assert facts[:, 0].tolist() == [len(range(row % n_parts, sum(rows), n_parts)) for row in range(sum(rows))]
-    assert set(facts[:, 1].tolist()) == {1.0 if n_parts > 1 else threads}
+    assert set(facts[:, 1].tolist()) == {float(threads) if rows == [1] else 1.0}
 
 
 def test_a_single_row_has_all_threads_after_a_batch_too(with_threads):
     model = with_threads(2)
     for n_rows, threads in ((4, 1.0), (1, 2.0), (2, 1.0), (1, 2.0)):
         (facts,) = answers(model, [{"X__0": torch.ones(n_rows, 3)}], "FACTS__1")
+        wait_until_idle(model)
         assert set(facts[:, 1].tolist()) == {threads}
+
+
+def wait_until_idle(model) -> None:
+    """Answers are sent before their thread counts as idle."""
+    with model.rows._condition:
+        assert model.rows._condition.wait_for(lambda: not model.rows._running, SAFETY_S)
 
 
 def test_a_row_that_cannot_be_computed_is_an_error_not_a_hole(pb_utils, load):
@@ -138,20 +170,22 @@ def test_a_row_that_cannot_be_computed_is_an_error_not_a_hole(pb_utils, load):
             return ids.float()
 
     model = load(Refuses(), ["X__0"], ["Y__0"], {"INTRA_OP_THREAD_COUNT": "2"})
-    with pytest.raises(torch.jit.Error, match="negative"):
-        model.execute([{"X__0": torch.tensor([[1], [-1], [1]])}])
+    asked = [{"X__0": torch.tensor([[1], [-1], [1]])}, {"X__0": torch.tensor([[3], [4]])}]
+    failed, answered = responses(model, asked)
+    assert "negative" in failed.error.message
+    assert_same([answered.tensors["Y__0"]], [torch.tensor([[3.0], [4.0]])])
     assert_same(answers(model, [{"X__0": torch.tensor([[1], [2]])}], "Y__0"), [torch.tensor([[1.0], [2.0]])])
 
 
-def test_requests_of_different_shapes_are_run_apart(pb_utils, weighted):
+def test_requests_of_different_shapes_are_no_trouble(pb_utils, weighted):
     requests = [ids_and_mask(2, 5), ids_and_mask(3, 7), ids_and_mask(1, 5)]
-    assert_same(answers(weighted, requests), [direct(request)[0] for request in requests])
+    assert_same(answers(weighted, requests), [direct(request) for request in requests])
 
 
 def test_a_model_that_takes_no_batches_runs_every_request_by_itself(pb_utils, load):
     model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], max_batch_size=0)
     requests = [ids_and_mask(2, 5), ids_and_mask(2, 5, seed=1)]
-    assert_same(answers(model, requests), [direct(request)[0] for request in requests])
+    assert_same(answers(model, requests), [direct(request) for request in requests])
 
 
 def test_a_tuple_becomes_one_output_each_in_the_order_of_their_indexes(pb_utils, load):
@@ -163,7 +197,7 @@ def test_a_tuple_becomes_one_output_each_in_the_order_of_their_indexes(pb_utils,
 
 def test_outputs_that_the_config_does_not_name_are_left_out(pb_utils, load):
     model = load(Pair(), ["X__0"], ["DOUBLE__0"])
-    (response,) = model.execute([{"X__0": torch.tensor([[1]])}])
+    (response,) = responses(model, [{"X__0": torch.tensor([[1]])}])
     assert list(response.tensors) == ["DOUBLE__0"]
 
 
@@ -241,6 +275,34 @@ def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_nev
     assert modes == [(expected, False)]
 
 
+def test_a_result_without_a_row_for_each_is_an_error_that_names_it(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["Y__0"], {"INTRA_OP_THREAD_COUNT": "1"})
+    model.module = lambda ids: ids.new_zeros(7, 3)
+    (failed,) = responses(model, [{"X__0": torch.ones(2, 3)}])
+    assert "Y__0 has shape [7, 3] for 1 rows; expected one row for each" in failed.error.message
+
+
+def test_requests_without_an_answer_are_counted_where_they_outlive_the_process(pb_utils, load, monkeypatch, tmp_path):
+    monkeypatch.setenv("READABILITY_OUTSTANDING", str(tmp_path))
+    model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
+    go, counted = Event(), []
+
+    def wait(ids: Tensor, mask: Tensor) -> Tensor:
+        assert go.wait(SAFETY_S)
+        return ids[:, :1].float()
+
+    model.module = wait
+    requests = [Request(ids_and_mask(2, 3)) for _ in range(3)]
+    model.execute(requests)
+    counted.append(outstanding(tmp_path, os.getpid()))
+    go.set()
+    for request in requests:
+        request.sent.get(timeout=SAFETY_S)
+    model.finalize()
+    counted.append(outstanding(tmp_path, os.getpid()))
+    assert counted == [3, 0]
+
+
 class Graphs:
     """Stands for what `readability_triton.stages.device.graphs` makes on a GPU: knows batches of up to two rows."""
 
@@ -251,10 +313,10 @@ class Graphs:
 def test_small_batches_are_asked_of_the_graphs_and_larger_ones_computed(load):
     model = load(Weighted(), ["INPUT__0", "INPUT__1"], ["OUTPUT__0"], {"INTRA_OP_THREAD_COUNT": "1"})
     assert model.graphs is None
-    model.graphs = Graphs()
+    model.graphs, model.rows = Graphs(), None  # as on a GPU
     small, large = ids_and_mask(2, 5), ids_and_mask(3, 5)
     assert answers(model, [small])[0].tolist() == [[-1.0], [-1.0]]
-    torch.testing.assert_close(answers(model, [large])[0], direct(large)[0])
+    torch.testing.assert_close(answers(model, [large])[0], direct(large))
 
 
 def test_what_cannot_be_recorded_is_logged_and_computed(load, monkeypatch):

@@ -67,11 +67,29 @@ def lines():
 
 
 @pytest.fixture
-def watch(control, lines, monkeypatch):
+def restart(control):
+    """Ends all stubs, as a server does that is killed, and starts new ones."""
+
+    def restart(before_start):
+        restart.calls += 1
+        for process in [process for started in control.started.values() for process in started]:
+            process.kill()
+            process.wait()
+        before_start()
+        for model in ("bert-large", "cuml"):
+            control.start(model)
+        return os.getpid()
+
+    restart.calls = 0
+    return restart
+
+
+@pytest.fixture
+def watch(control, lines, monkeypatch, restart, tmp_path):
     """A supervisor over this process's children, polled by hand. Pauses are short."""
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervisor, "LONGEST_PAUSE_S", 0.04)
-    watching = Supervisor(os.getpid(), control, lines.append)
+    watching = Supervisor(os.getpid(), control, lines.append, restart, tmp_path)
     yield watching
     control.gate.set()
     watching.stop()
@@ -208,9 +226,11 @@ def test_stubs_of_attempts_that_failed_are_no_deaths(watch, control):
     assert control.reloaded == ["cuml"] * 2
 
 
-def test_an_old_stub_that_answers_its_last_requests_is_none_of_the_new_ones(start_stub, control, lines):
+def test_an_old_stub_that_answers_its_last_requests_is_none_of_the_new_ones(
+    start_stub, control, lines, restart, tmp_path
+):
     control.start("cuml")
-    watching = Supervisor(os.getpid(), control, lines.append)
+    watching = Supervisor(os.getpid(), control, lines.append, restart, tmp_path)
     old = control.started["cuml"][:]
     reload = control.reload
     control.reload = lambda model: (reload(model), control.start(model))
@@ -225,9 +245,9 @@ def test_an_old_stub_that_answers_its_last_requests_is_none_of_the_new_ones(star
     assert control.reloaded == ["cuml"] * 2
 
 
-def test_a_server_that_is_dead_is_left_as_it_is(control, lines):
+def test_a_server_that_is_dead_is_left_as_it_is(control, lines, restart, tmp_path):
     server = subprocess.Popen(["sleep", "600"])
-    watching = Supervisor(server.pid, control, lines.append)
+    watching = Supervisor(server.pid, control, lines.append, restart, tmp_path)
     watching._wanted = {"cuml": 1}  # as if its stubs had gone with it
     server.kill()
     until(lambda: process_state(server.pid) == "Z")
@@ -259,9 +279,9 @@ def test_a_server_that_ends_while_a_model_is_loaded_is_no_failure_of_the_model(w
     assert lines == []
 
 
-def test_it_watches_by_itself_within_its_block_and_no_longer_after_it(control, lines, monkeypatch):
+def test_it_watches_by_itself_within_its_block_and_no_longer_after_it(control, lines, monkeypatch, restart, tmp_path):
     monkeypatch.setattr(supervisor, "POLL_S", 0.01)
-    with Supervisor(os.getpid(), control, lines.append):
+    with Supervisor(os.getpid(), control, lines.append, restart, tmp_path):
         kill(control.started["cuml"][0])
         until(lambda: lines)
     kill(control.started["bert-large"][0])
@@ -279,3 +299,52 @@ def test_stopping_waits_for_a_model_that_is_being_loaded_but_not_for_ever(watch,
     watch.stop()
     assert 0.1 <= time.monotonic() - start < 5
     assert control.running
+
+
+def test_a_stub_that_died_with_requests_unanswered_has_the_server_started_again_at_once(
+    watch, control, restart, lines, tmp_path
+):
+    process = control.started["bert-large"][0]
+    (tmp_path / str(process.pid)).write_bytes((3).to_bytes(8, "little"))
+    kill(process)
+    watch.poll()
+    assert restart.calls == 1
+    assert control.reloaded == []
+    assert lines[0] == "the process died of bert-large with 3 requests unanswered; starting the server again"
+    assert lines[1].startswith("the server is ready again after ")
+    for _ in range(3):
+        watch.poll()
+    assert restart.calls == 1
+    kill(control.started["cuml"][-1])
+    settle(watch)
+    assert (restart.calls, control.reloaded) == (1, ["cuml"])
+
+
+def test_a_stub_that_had_answered_everything_is_only_loaded_again(watch, control, restart, tmp_path):
+    process = control.started["bert-large"][0]
+    (tmp_path / str(process.pid)).write_bytes((0).to_bytes(8, "little"))
+    kill(process)
+    settle(watch)
+    assert (restart.calls, control.reloaded) == (0, ["bert-large"])
+
+
+def test_restarts_that_follow_one_another_pause_longer_and_longer(watch, control, restart, lines, tmp_path):
+    for _ in range(3):
+        process = control.started["cuml"][-1]
+        (tmp_path / str(process.pid)).write_bytes((1).to_bytes(8, "little"))
+        kill(process)
+        watch.poll()
+    assert restart.calls == 3
+    assert [line.count(" in 0 s") for line in lines if "starting" in line] == [0, 1, 1]
+
+
+def test_a_server_that_does_not_start_again_is_reported(watch, control, lines, tmp_path, monkeypatch):
+    def fail(before_start):
+        raise TimeoutError("not ready after 300 s")
+
+    monkeypatch.setattr(watch, "_restart", fail)
+    process = control.started["cuml"][0]
+    (tmp_path / str(process.pid)).write_bytes((1).to_bytes(8, "little"))
+    kill(process)
+    watch.poll()
+    assert lines[-1] == "the server does not start: not ready after 300 s"

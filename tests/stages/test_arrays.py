@@ -52,6 +52,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_tensor_becomes_an_array_where_it_lies() -> None:
     assert as_array(Tensor(on_cpu=True)) is VALUES
     assert as_array(VALUES) is VALUES
+    assert as_array(array := OnDevice(VALUES)) is array
     on_device = as_array(Tensor(on_cpu=False))
     assert isinstance(on_device, OnDevice)
 

@@ -4,21 +4,24 @@ It follows the native backend: inputs and outputs named `<name>__<index>` in the
 results, `model.pt` unless `default_model_filename` says otherwise, and the parameters INTRA_OP_THREAD_COUNT,
 INTER_OP_THREAD_COUNT and INFERENCE_MODE.
 
-On a GPU, where the configuration says `optimization { cuda { graphs: true } }`, small batches of a module that lists
-shapes for it run as CUDA graphs.
+On a GPU a batch is computed in one call. Where the configuration says `optimization { cuda { graphs: true } }`, small
+batches of a module that lists shapes for it run as CUDA graphs.
 
-On the CPU a batch's rows are shared out over as many threads, each of which computes its own. Threads that compute a
-row together wait for one another at every operation, and so for whoever takes a core from one of them: docs/serve.md.
+On the CPU `execute` queues the rows and returns; threads that compute one row each answer a request when its last row
+is done. Batches do not wait for one another, and threads that compute a row jointly would wait for one another at every
+operation (docs/serve.md). Only a single row that finds all threads idle is computed by all of them.
 """
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 import triton_python_backend_utils as pb_utils
 from torch.utils.dlpack import from_dlpack
+
+from readability_triton.serving.outstanding import Outstanding
+from readability_triton.stages.row_threads import RowThreads
 
 MEMORY_SHARE = 0.5
 """Of the card, at most, for PyTorch's own pool: the rest is for the other stages' pools, Triton's and CUDA contexts."""
@@ -28,8 +31,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
-        self.threads = _set_threads(parameters)
-        self.pool = ThreadPoolExecutor(self.threads, "rows", _compute_alone)
+        threads = _set_threads(parameters)
         self.inputs = _by_index([tensor["name"] for tensor in config["input"]])
         self.outputs = _by_index([tensor["name"] for tensor in config["output"]])
         self.batched = config["max_batch_size"] > 0
@@ -47,14 +49,56 @@ class TritonPythonModel:
             torch.cuda.set_per_process_memory_fraction(MEMORY_SHARE, self.device)
             if config.get("optimization", {}).get("cuda", {}).get("graphs"):
                 self.graphs = self._record_graphs()
+        self.outstanding = Outstanding()
+        self.rows = RowThreads(self._run, threads) if self.batched and not on_gpu else None
 
-    def execute(self, requests: list) -> list:
+    def execute(self, requests: list) -> list | None:
+        """Queue the rows of every request and return None; or, on a GPU and for a single row, return the responses."""
+        if self.rows is None:
+            return self._execute_at_once(requests)
+        if len(requests) == 1:
+            arguments = self._arguments(requests[0])
+            with self.rows.all_cores_if_idle() as idle:
+                if idle and len(arguments[0]) == 1:
+                    return [self._response(self._run(arguments))]
+        for request in requests:
+            self._answer_later(request)
+        return None
+
+    def finalize(self) -> None:
+        if self.rows is not None:
+            self.rows.close()
+
+    def _execute_at_once(self, requests: list) -> list:
         """Run requests of one shape as one batch, as Triton's dynamic batcher hands them over."""
         batches = [self._arguments(request) for request in requests]
         if not self.batched or len({tuple(tensor.shape[1:] for tensor in batch) for batch in batches}) > 1:
-            return [self._responses(self._run(batch), [None])[0] for batch in batches]
+            return [self._response(self._run(batch)) for batch in batches]
         joined = [torch.cat(tensors) if len(tensors) > 1 else tensors[0] for tensors in zip(*batches, strict=True)]
-        return self._responses(self._run(joined), [batch[0].shape[0] for batch in batches])
+        parts = [result.split([batch[0].shape[0] for batch in batches]) for result in self._run(joined)]
+        return [self._response(results) for results in zip(*parts, strict=True)]
+
+    def _answer_later(self, request) -> None:
+        sender = request.get_response_sender()
+        self.outstanding.add(1)
+
+        def send(response) -> None:
+            try:
+                sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+            finally:
+                self.outstanding.add(-1)
+
+        def done(results: list[torch.Tensor] | Exception) -> None:
+            try:
+                response = _failed(results) if isinstance(results, Exception) else self._response(results)
+            except Exception as error:
+                response = _failed(error)
+            send(response)
+
+        try:
+            self.rows.submit(self._arguments(request), done)
+        except Exception as error:
+            send(_failed(error))
 
     def _record_graphs(self):
         from readability_triton.stages.device.graphs import record_module  # the host needs none of it
@@ -71,49 +115,45 @@ class TritonPythonModel:
         return [from_dlpack(tensor.to_dlpack()).to(self.device) for tensor in tensors]
 
     def _run(self, arguments: list[torch.Tensor]) -> list[torch.Tensor]:
-        n_parts = min(self.threads, len(arguments[0])) if self.batched and self.device.type == "cpu" else 1
-        results = self._shared_out(arguments, n_parts) if n_parts > 1 else self._forward(arguments)
+        """Results of the module, one for each output of the config.
+
+        Raises:
+            TritonModelException: if there are fewer, or a result has another number of rows than the arguments.
+        """
+        with self.grad_mode():
+            results = self._graph_scores(arguments) or self.module(*arguments)
+        results = [results] if isinstance(results, torch.Tensor) else list(results)
         if len(results) < len(self.outputs):
             raise pb_utils.TritonModelException(
                 f"the module returned {len(results)} tensors, the config names {len(self.outputs)} outputs"
             )
-        return results
+        for name, result in zip(self.outputs, results, strict=False):
+            if self.batched and (result.dim() == 0 or len(result) != len(arguments[0])):
+                raise pb_utils.TritonModelException(
+                    f"{name} has shape {list(result.shape)} for {len(arguments[0])} rows; expected one row for each"
+                )
+        return results[: len(self.outputs)]
 
-    def _shared_out(self, arguments: list[torch.Tensor], n_parts: int) -> list[torch.Tensor]:
-        """Every n-th row to one thread, so that neighbours, which may be of like length, go to different ones."""
-        running = [
-            self.pool.submit(self._forward, [tensor[part::n_parts] for tensor in arguments]) for part in range(n_parts)
-        ]
-        done = [each.result() for each in running]
-        results = [output.new_empty(len(arguments[0]), *output.shape[1:]) for output in done[0]]
-        for part, outputs in enumerate(done):
-            for result, output in zip(results, outputs, strict=True):
-                result[part::n_parts] = output
-        return results
+    def _graph_scores(self, arguments: list[torch.Tensor]) -> list[torch.Tensor] | None:
+        scores = self.graphs.score(*arguments) if self.graphs else None
+        return None if scores is None else [scores]
 
-    def _forward(self, arguments: list[torch.Tensor]) -> list[torch.Tensor]:
-        with self.grad_mode():
-            if self.graphs and (scores := self.graphs.score(*arguments)) is not None:
-                return [scores]
-            results = self.module(*arguments)
-        return [results] if isinstance(results, torch.Tensor) else list(results)
+    def _response(self, results):
+        return pb_utils.InferenceResponse(
+            [
+                # The tensor itself, not a capsule of it: Triton then waits for what the GPU has yet to do.
+                pb_utils.Tensor.from_dlpack(name, tensor.contiguous())
+                for name, tensor in zip(self.outputs, results, strict=True)
+            ]
+        )
 
-    def _responses(self, results: list[torch.Tensor], sizes: list) -> list:
-        parts = [[result] if sizes == [None] else result.split(sizes) for result in results]
-        return [
-            pb_utils.InferenceResponse(
-                [
-                    # The tensor itself, not a capsule of it: Triton then waits for what the GPU has yet to do.
-                    pb_utils.Tensor.from_dlpack(name, tensor.contiguous())
-                    for name, tensor in zip(self.outputs, tensors, strict=False)
-                ]
-            )
-            for tensors in zip(*parts, strict=True)
-        ]
+
+def _failed(error: Exception):
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{type(error).__name__}: {error}"))
 
 
 def _set_threads(parameters: dict[str, str]) -> int:
-    """Use every core unless told otherwise; the other stages are held to one thread by their environment."""
+    """Use every core unless the configuration gives a number; the environment holds other stages to one thread."""
     threads = int(parameters.get("INTRA_OP_THREAD_COUNT", len(os.sched_getaffinity(0))))
     torch.set_num_threads(threads)
     if "INTER_OP_THREAD_COUNT" in parameters:
@@ -129,12 +169,6 @@ def _compile_nothing_while_serving() -> None:
     """
     torch.jit.set_fusion_strategy([])
     torch.backends.cuda.enable_cudnn_sdp(False)
-
-
-def _compute_alone() -> None:
-    """For a thread that is to compute by itself."""
-    torch.set_num_threads(1)
-    torch.get_num_threads()
 
 
 def _by_index(names: list[str]) -> list[str]:

@@ -50,6 +50,17 @@ def test_pipelines_give_the_same_answers_and_a_report(server, tmp_path, other):
     assert content["environment"]["packages"]["tritonclient"]
 
 
+def test_a_mixed_load_is_reported_like_the_others(server, tmp_path):
+    record = tmp_path / "record.json"
+    code, out, err = run("compare", *short(server), "--beside", "8", "--json", record)
+    assert code == 0, err
+    assert "closed loop, concurrency 1, beside one client of 8 texts a request" in out
+    assert "beside/s" in out
+    (load,) = json.loads(record.read_text())["summary"]["loads"]
+    assert load["beside"]["first"] > 0
+    assert load["beside"]["second"] > 0
+
+
 def test_an_a_a_comparison_has_two_labels(sleeping):
     code, out, err = run("compare", "--aa", "constant_20", *short(sleeping))
     assert code == 0, err

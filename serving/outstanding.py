@@ -1,0 +1,50 @@
+"""How many requests a model's process has accepted but not yet answered: a number that outlives the process.
+
+A model that answers after `execute` has returned leaves its clients waiting for ever if its process dies, until the
+server ends (Triton 24.10). The supervisor reads this number to decide whether loading the model again is enough.
+"""
+
+import mmap
+import os
+import struct
+import threading
+from pathlib import Path
+
+FOLDER = "READABILITY_OUTSTANDING"
+"""Environment variable: the folder with one file a process, named by its id. Without it nothing is counted."""
+
+_NUMBER = struct.Struct("<q")
+
+
+class Outstanding:
+    """The number of this process, written by any of its threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._count = threading.Lock(), 0
+        self._memory: mmap.mmap | None = None
+        if folder := os.environ.get(FOLDER):
+            file = Path(folder) / str(os.getpid())
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(_NUMBER.pack(0))
+            with file.open("r+b") as opened:
+                self._memory = mmap.mmap(opened.fileno(), _NUMBER.size)
+
+    def add(self, requests: int) -> None:
+        """Count requests that are accepted, or, with a negative number, answered."""
+        with self._lock:
+            self._count += requests
+            if self._memory is not None:
+                _NUMBER.pack_into(self._memory, 0, self._count)
+
+
+def outstanding(folder: Path, process: int) -> int:
+    """Requests that a process, dead or alive, has accepted and not answered; 0 for one that never counted."""
+    try:
+        return int(_NUMBER.unpack((folder / str(process)).read_bytes())[0])
+    except (OSError, struct.error):
+        return 0
+
+
+def forget(folder: Path, process: int) -> None:
+    """Remove the number of a process that is gone."""
+    (folder / str(process)).unlink(missing_ok=True)
