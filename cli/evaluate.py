@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -27,9 +28,14 @@ from readability_triton.training.evaluate import (
     was_trained_on,
 )
 from readability_triton.training.metrics import Estimate, Metrics
+from readability_triton.training.yardsticks.figure import Figure
+from readability_triton.training.yardsticks.measure import SCORERS, measure_corpus, measure_files, scorer
 
 AS_BUILT = "scored by the models as built"
 OUT_OF_FOLD = "5-fold by url: scores kept from training, every row's by models that never saw its url"
+
+
+_CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -37,6 +43,7 @@ OUT_OF_FOLD = "5-fold by url: scores kept from training, every row's by models t
 Examples:
   readability evaluate --data held_out.csv
   readability evaluate --data train.csv --split url
+  readability evaluate --data held_out.csv --yardsticks --pairs articles.csv --levels sentences.csv
   readability evaluate --data held_out.csv --format json > figures.json"""
 )
 @click.option(
@@ -52,14 +59,33 @@ Examples:
     show_default=True,
     help="url: scores kept from the cross-validation. none: the models as built. auto: url if all were trained on.",
 )
+@click.option(
+    "--pairs", type=_CSV, multiple=True, help="CSV: harder, easier (or original, simple_0, …): pairs in order."
+)
+@click.option("--levels", type=_CSV, multiple=True, help="CSV: sentence, level_a, level_b, source: rank correlation.")
+@click.option(
+    "--yardsticks", is_flag=True, help="Also the error by number of sentences, and sensitivity at fixed topic, on DATA."
+)
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Of the blend.  [default: as fitted]")
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @bundle_option
 @model_repository_option
 def evaluate(
-    data: Path, split: str, bert_weight: float | None, style: str, bundle: Path, model_repository: Path
+    data: Path,
+    split: str,
+    pairs: tuple[Path, ...],
+    levels: tuple[Path, ...],
+    yardsticks: bool,
+    bert_weight: float | None,
+    style: str,
+    bundle: Path,
+    model_repository: Path,
 ) -> None:
-    """RMSE, Pearson and Spearman of encoder, forest and blend on DATA, with 95 % intervals over sources."""
+    """RMSE, Pearson and Spearman of encoder, forest and blend on DATA, with 95 % intervals over sources.
+
+    Yardsticks beyond DATA's own scores are measured on the models as built; on texts that they were trained on they
+    flatter.
+    """
     with one_line(CorpusError, NotBuiltError, TreeliteError, OSError, ValueError, RuntimeError):
         corpus, trained = read_corpus(data), Bundle.load(bundle)
         known = was_trained_on(corpus, trained)
@@ -71,11 +97,21 @@ def evaluate(
         weight = trained.facts.bert_weight if bert_weight is None else bert_weight
         with console.status("measuring …"):
             metrics = scorer_metrics(predictions, corpus, weight)
+        figures = []
+        if pairs or levels or yardsticks:
+            check_built(model_repository)
+            score = scorer(InProcessPipeline(model_repository), weight, progress)
+            figures = measure_files(pairs, levels, score) + (measure_corpus(corpus, score) if yardsticks else [])
     if how == AS_BUILT and known:
         console.print(
             f"{known} of {len(corpus.texts)} rows are from sources trained on: these are not held-out figures."
         )
-    _show(metrics, f"{len(corpus.texts)} rows, {len(set(corpus.urls))} sources; {how}; blend weight {weight}", style)
+    _show(
+        metrics,
+        figures,
+        f"{len(corpus.texts)} rows, {len(set(corpus.urls))} sources; {how}; blend weight {weight}",
+        style,
+    )
 
 
 def _as_built(corpus: Corpus, repository: Path) -> Predictions:
@@ -85,14 +121,29 @@ def _as_built(corpus: Corpus, repository: Path) -> Predictions:
         return predict_as_built(corpus.texts, pipeline, on_progress)
 
 
-def _show(metrics: dict[str, Metrics], how: str, style: str) -> None:
+def _show(metrics: dict[str, Metrics], figures: list[Figure], how: str, style: str) -> None:
     if style == "json":
-        click.echo(json.dumps({"how": how} | {name: asdict(each) for name, each in metrics.items()}, indent=2))
+        measured: dict[str, object] = {"how": how} | {name: asdict(each) for name, each in metrics.items()}
+        if figures:
+            measured["yardsticks"] = [_as_json(each) for each in figures]
+        click.echo(json.dumps(measured, indent=2))
         return
     table = Table("scorer", "RMSE", "Pearson", "Spearman", box=box.SIMPLE_HEAD, caption=how, caption_justify="left")
     for name, each in metrics.items():
         table.add_row(name, *map(_cell, (each.rmse, each.pearson, each.spearman)))
     Console(highlight=False).print(table)
+    if figures:
+        more = Table("yardstick, models as built", "n", *SCORERS, box=box.SIMPLE_HEAD)
+        for figure in figures:
+            more.add_row(figure.name, f"{figure.n:,}", *(f"{value:.3f}" for value in figure.values))
+        Console(highlight=False).print(more)
+
+
+def _as_json(figure: Figure) -> dict[str, object]:
+    values = {
+        name: None if np.isnan(value) else float(value) for name, value in zip(SCORERS, figure.values, strict=True)
+    }
+    return {"name": figure.name, "n": figure.n} | values
 
 
 def _cell(estimate: Estimate) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from readability_triton.client.errors import ReadabilityError
+from readability_triton.stages.cefr import LevelLine
+from readability_triton.stages.interval import IntervalTable
 
 
 @dataclass(frozen=True)
@@ -18,25 +20,42 @@ class ServedModel:
         max_batch_size: rows that one request may have.
         bert_weight: the blend weight fitted in training, or None if the configuration has none.
         target_quantiles: evenly spaced quantiles of the training scores, least to greatest; may be empty.
+        intervals: how far a score may lie from what people would say; None if the configuration has no such table.
+        level_line: from scores to CEFR levels; None if the configuration has none.
     """
 
     name: str
     max_batch_size: int
     bert_weight: float | None
     target_quantiles: tuple[float, ...]
+    intervals: IntervalTable | None = None
+    level_line: LevelLine | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "ServedModel":
         """Read a model configuration as HTTP gives it, or as gRPC gives it as JSON."""
         config = config.get("config", config)
         parameters = {key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()}
-        weight = parameters.get("bert_weight")
+        weight, table, line = (parameters.get(name) for name in ("bert_weight", "interval", "level_line"))
         return cls(
             config["name"],
             int(config.get("max_batch_size", 0)),
             float(weight) if weight else None,
             tuple(map(float, parameters.get("target_quantiles", "").split())),
+            IntervalTable.from_text(table) if table else None,
+            LevelLine(*map(float, line.split())) if line else None,
         )
+
+    def interval(self, score: float, n_words: int) -> tuple[float, float] | None:
+        """Ends of the interval around the score of a text of so many words; None if the configuration has no table."""
+        if self.intervals is None:
+            return None
+        low, high = self.intervals.interval(np.array([score]), np.array([n_words]))
+        return float(low[0]), float(high[0])
+
+    def level(self, score: float) -> str | None:
+        """The CEFR level nearest to a score, such as `B1`; None if the configuration has no line."""
+        return None if self.level_line is None else self.level_line.name(score)
 
     def percentile(self, score: float) -> float | None:
         """Share of training excerpts, in percent, that are at most as easy as a text with this score."""

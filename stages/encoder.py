@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import BertModel
 
+from readability_triton.stages.counts import CountsHead, TokenCounts
 from readability_triton.stages.fp8 import put_fp8
 from readability_triton.stages.precision import NOTE, Precision
 
@@ -51,13 +52,16 @@ rows of 125 lengths a process held 536 MB, of nine widths 312 MB. Costs 2 % of c
 class PooledEncoder(nn.Module):
     """The lower layers of a BERT, means over real tokens of some of their outputs, and a linear layer.
 
+    With `counts`, a small layer over means and counts adds to the linear layer's score.
+
     Args:
         bert: the encoder, built with ``attn_implementation="sdpa"`` or ``"eager"``.
         layers: which layers' outputs are averaged, 1 for the first; 0 for the embeddings. Layers above the highest are
             never computed.
+        counts: what counts tokens; None to score by the means alone.
     """
 
-    def __init__(self, bert: BertModel, layers: tuple[int, ...]) -> None:
+    def __init__(self, bert: BertModel, layers: tuple[int, ...], counts: TokenCounts | None = None) -> None:
         super().__init__()
         if not layers or min(layers) < 0 or max(layers) > bert.config.num_hidden_layers:
             raise ValueError(f"layers {layers} are not among 0 to {bert.config.num_hidden_layers}")
@@ -65,10 +69,19 @@ class PooledEncoder(nn.Module):
         self.layers = nn.ModuleList(bert.encoder.layer[: max(layers)])
         self.pooled_layers = frozenset(layers)
         self.head = nn.Linear(len(self.pooled_layers) * bert.config.hidden_size, 1)
+        self.counts = counts
+        self.counts_head = None if counts is None else CountsHead(self.head.in_features)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Scores FP32 [B, 1] of ids and mask, both INT64 [B, L]."""
-        return self.head(self.pool(self.embeddings(input_ids=ids), mask))
+        return self.score(self.pool(self.embeddings(input_ids=ids), mask), ids, mask)
+
+    def score(self, means: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """Scores FP32 [B, 1] of means, as `pool` gives them, and of the ids and mask that they were made from."""
+        scores = self.head(means)
+        if self.counts is None or self.counts_head is None:
+            return scores
+        return scores + self.counts_head(means, self.counts(ids, mask))
 
     @property
     def flop_per_token(self) -> int:

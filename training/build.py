@@ -89,7 +89,13 @@ def _tell_configs(bundle: Bundle, built: PooledEncoder, repository: Path) -> Non
         "encoder_flop_per_token": str(built.flop_per_token),
     }
     set_parameters(repository / "bert-large" / "config.pbtxt", slot)
-    scale = {"bert_weight": str(facts.bert_weight), "target_quantiles": " ".join(map(str, facts.quantiles))}
+    line = facts.level_line
+    scale = {
+        "bert_weight": str(facts.bert_weight),
+        "target_quantiles": " ".join(map(str, facts.quantiles)),
+        "interval": facts.interval.to_text() if facts.interval else "",
+        "level_line": f"{line.start} {line.slope} {line.error}" if line else "",
+    }
     for pipeline in PIPELINES:
         set_parameters(repository / pipeline / "config.pbtxt", scale)
 

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save, save_file
 
+from readability_triton.stages.cefr import LevelLine
 from readability_triton.stages.features import FeatureSpec
+from readability_triton.stages.interval import IntervalTable
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "minilm"
 HASH_BYTES = 8
@@ -36,6 +38,9 @@ class Facts:
         bert_weight: the blend weight with the least out-of-fold error.
         quantiles: of the training targets, evenly spaced from the least to the greatest.
         reference_scores: what encoder and forest must give for the sample passages, in order: [bert, cuml] each.
+        counts: whether counts of tokens enter the encoder's score.
+        interval: how far a score may lie from what people would say; None if it was not calibrated.
+        level_line: from scores to CEFR levels; None if no levels were at hand.
     """
 
     encoder: str
@@ -44,6 +49,25 @@ class Facts:
     bert_weight: float
     quantiles: list[float]
     reference_scores: list[list[float]]
+    counts: bool = False
+    interval: IntervalTable | None = None
+    level_line: LevelLine | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """What `bundle.json` holds.
+
+        Raises:
+            TypeError: if it is JSON of something else.
+            ValueError: if it is no JSON, or a table in it does not fit.
+        """
+        facts = json.loads(text)
+        if not isinstance(facts, dict):
+            raise TypeError(f"an object is needed, not {text[:20]!r}")
+        for name, kind in (("interval", IntervalTable), ("level_line", LevelLine)):
+            if facts.get(name) is not None:
+                facts[name] = kind(**facts[name])
+        return cls(**facts)
 
 
 @dataclass(frozen=True)
@@ -100,7 +124,7 @@ class Bundle:
         try:
             urls = (folder / "trained_urls.bin").read_bytes()
             return cls(
-                facts=Facts(**json.loads((folder / "bundle.json").read_text(encoding="utf-8"))),
+                facts=Facts.from_json((folder / "bundle.json").read_text(encoding="utf-8")),
                 changes=load(lzma.decompress((folder / "encoder.safetensors.xz").read_bytes())),
                 forest=lzma.decompress((folder / "forest.tl.xz").read_bytes()),
                 gate=lzma.decompress((folder / "gate.tl.xz").read_bytes()),

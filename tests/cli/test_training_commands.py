@@ -393,6 +393,37 @@ def test_the_table_shows_the_figures_of_every_scorer(folder, repository, unseen)
 
 
 @pytest.fixture
+def yardstick_files(tmp_path: Path) -> tuple[Path, Path]:
+    pairs, levels = tmp_path / "articles.csv", tmp_path / "sentences.csv"
+    pairs.write_text("harder,easier\nA considerable residence stood.,A house stood.\nWe ceased.,We stop.\n")
+    levels.write_text("source,sentence,level\nbooks,Go.,1\nbooks,We go home.,2\nbooks,We went home late.,3\n")
+    return pairs, levels
+
+
+def test_yardsticks_are_measured_for_every_scorer(folder, repository, unseen, yardstick_files):
+    pairs, levels = yardstick_files
+    arguments = ("--yardsticks", "--pairs", pairs, "--levels", levels)
+    told = {
+        each["name"]: each
+        for each in json.loads(evaluated(folder, repository, unseen, *arguments).stdout)["yardsticks"]
+    }
+    assert told["pairs in order, articles"]["n"] == 2
+    assert told["rank correlation with levels, books"]["n"] == 3
+    assert told["RMSE, first 5 sentences"]["n"] == 40
+    for figure in told.values():
+        assert set(figure) == {"name", "n", "encoder", "forest", "blend"}
+    where = ("--bundle", folder / "bundle", "--model-repository", repository)
+    shown = run("evaluate", "--data", unseen, "--pairs", pairs, *where).stdout
+    assert "pairs in order, articles" in shown
+
+
+def test_a_file_of_pairs_of_another_kind_is_one_line(folder, repository, unseen, yardstick_files):
+    where = ("--bundle", folder / "bundle", "--model-repository", repository)
+    result = invoke("evaluate", "--data", unseen, "--pairs", yardstick_files[1], *where)
+    assert_failed(result, "columns harder and easier")
+
+
+@pytest.fixture
 def own_bundle(folder: Path, training: Result, tmp_path: Path) -> Path:
     """A copy of the trained bundle that a test may change."""
     return shutil.copytree(folder / "bundle", tmp_path / "bundle")

@@ -7,6 +7,7 @@ from tritonclient.grpc import service_pb2
 
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.client.served_model import ServedModel
+from readability_triton.stages.interval import IntervalTable
 from readability_triton.training.bundle import quantiles
 
 PARAMETERS = {"bert_weight": {"string_value": "0.9"}, "target_quantiles": {"string_value": "-2 -1 0.5"}}
@@ -75,3 +76,19 @@ def test_no_weight_stands_for_the_models_own():
 def test_no_weight_and_none_of_the_models_own_is_an_error_that_says_what_to_pass():
     with pytest.raises(ReadabilityError, match="theirs has no blend weight in its configuration: pass bert_weight"):
         ServedModel.of({"name": "theirs"}).weight_or_default(None)
+
+
+def test_intervals_and_levels_are_those_of_the_configuration():
+    table = IntervalTable(0.9, [50], [[], []], [[-1.5], [-1.0]], [[1.5], [1.0]])
+    parameters = {"interval": {"string_value": table.to_text()}, "level_line": {"string_value": "2.0 -1.0 0.5"}}
+    model = ServedModel.of({"name": "m", "parameters": parameters})
+    assert model.interval(0.5, 9) == (-1.0, 2.0)
+    assert model.interval(0.5, 180) == (-0.5, 1.5)
+    assert model.level(-1.0) == "B1"
+
+
+@pytest.mark.parametrize("parameters", [{}, {"interval": {"string_value": ""}, "level_line": {"string_value": ""}}])
+def test_a_configuration_without_them_gives_neither_interval_nor_level(parameters):
+    model = ServedModel.of({"name": "m", "parameters": parameters})
+    assert model.interval(0.5, 9) is None
+    assert model.level(0.5) is None

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from readability_triton.stages.encoder import PooledEncoder
-from readability_triton.training.assemble import assemble, base_weights
+from readability_triton.training.assemble import assemble, base_weights, pooled_encoder
 from readability_triton.training.base_encoder import EncoderError, load_base_encoder
 from readability_triton.training.bundle import Bundle
 from readability_triton.training.changes import STEPS, pack
@@ -99,3 +99,21 @@ def test_a_base_encoder_that_was_computed_with_otherwise_gives_the_same_scores(b
         with torch.inference_mode():
             scores.append(assemble(base, bundle)(ids, torch.ones_like(ids)).item())
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_a_bundle_with_counts_has_them_and_what_they_add(bundle, tiny):
+    base = pooled_encoder(tiny, bundle.facts.layers, counts=True)
+    tuned = {name: torch.randn_like(value) / 50 + value for name, value in base_weights(base).items()}
+    changes = pack(tuned, base_weights(base))
+    encoder = assemble(tiny, replace(bundle, changes=changes, facts=replace(bundle.facts, counts=True)))
+    for name in ("direct.weight", "means.bias", "out.weight"):
+        torch.testing.assert_close(
+            encoder.state_dict()[f"counts_head.{name}"], tuned[f"counts_head.{name}"], atol=1e-3, rtol=0
+        )
+
+
+def test_a_bundle_with_counts_does_not_fit_an_encoder_without(bundle, tiny):
+    counted = pooled_encoder(tiny, bundle.facts.layers, counts=True)
+    changes = pack(counted.state_dict(), base_weights(counted))
+    with pytest.raises(EncoderError, match="no counts_head"):
+        assemble(tiny, replace(bundle, changes=changes))
