@@ -10,8 +10,14 @@ import struct
 import threading
 from pathlib import Path
 
+from readability_triton.serving.stubs import is_alive, process_state
+
 FOLDER = "READABILITY_OUTSTANDING"
 """Environment variable: the folder with one file a process, named by its id. Without it nothing is counted."""
+
+DRAINING = "draining"
+"""A file of this name in the folder: the server is about to stop. Triton refuses inner calls from SIGTERM on, so models
+that make some refuse new requests before, and finish those that they have."""
 
 _NUMBER = struct.Struct("<q")
 
@@ -22,12 +28,19 @@ class Outstanding:
     def __init__(self) -> None:
         self._lock, self._count = threading.Lock(), 0
         self._memory: mmap.mmap | None = None
+        self._draining: Path | None = None
         if folder := os.environ.get(FOLDER):
             file = Path(folder) / str(os.getpid())
+            self._draining = Path(folder) / DRAINING
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(_NUMBER.pack(0))
             with file.open("r+b") as opened:
                 self._memory = mmap.mmap(opened.fileno(), _NUMBER.size)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new requests are to be refused."""
+        return self._draining is not None and self._draining.exists()
 
     def add(self, requests: int) -> None:
         """Count requests that are accepted, or, with a negative number, answered."""
@@ -43,6 +56,18 @@ def outstanding(folder: Path, process: int) -> int:
         return int(_NUMBER.unpack((folder / str(process)).read_bytes())[0])
     except (OSError, struct.error):
         return 0
+
+
+def total(folder: Path) -> int:
+    """The same, of all processes that count and are alive."""
+    processes = [int(file.name) for file in folder.glob("[0-9]*")]
+    return sum(outstanding(folder, process) for process in processes if is_alive(process_state(process)))
+
+
+def drain(folder: Path) -> None:
+    """Have models that make inner calls refuse new requests."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DRAINING).touch()
 
 
 def forget(folder: Path, process: int) -> None:

@@ -221,6 +221,7 @@ class TritonServer:
         """
         self._shared_memory.update(shared_memory(self.process.pid))
         if self.process.poll() is None:
+            self._drain()
             if self._tracing:
                 with suppress(ControlError):
                     self.control.end_tracing()
@@ -232,6 +233,13 @@ class TritonServer:
         self._clear_up()
         if self._tracing:
             self._tracing.end()
+
+    def _drain(self) -> None:
+        """Wait until models that make inner calls have answered what they had accepted."""
+        deadline = time.monotonic() + EXIT_TIMEOUT_S
+        outstanding.drain(self.outstanding)
+        while outstanding.total(self.outstanding) and self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(POLL_S)
 
     def _has_ended(self) -> bool:
         with suppress(subprocess.TimeoutExpired):

@@ -62,9 +62,12 @@ class TritonPythonModel:
 
     def execute(self, requests: list) -> None:
         """Accept the requests; each is answered when it is done."""
-        now, accepted = time.monotonic(), []
+        now, accepted, is_draining = time.monotonic(), [], self.outstanding.is_draining
         for request in requests:
             self.outstanding.add(1)
+            if is_draining:
+                self._respond(request, calls.error_response("the server is stopping", "UNAVAILABLE"))
+                continue
             try:
                 accepted.append((self._read(request, now), partial(self._send, request)))
             except Exception:  # an exception in `execute` would close the requests that were accepted too

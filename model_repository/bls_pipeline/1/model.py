@@ -44,9 +44,12 @@ class TritonPythonModel:
 
     def execute(self, requests: list) -> None:
         """Accept the requests; the orchestrator answers each when it is done."""
-        now, accepted = time.monotonic(), []
+        now, accepted, is_draining = time.monotonic(), [], self.outstanding.is_draining
         for request in requests:
             self.outstanding.add(1)
+            if is_draining:
+                self._send(request, calls.error_response("the server is stopping", "UNAVAILABLE"))
+                continue
             try:
                 asked = calls.read_request(request, now)
                 accepted.append((asked, partial(self._respond, request, asked)))
