@@ -25,10 +25,11 @@ help:  ## this list
 demo: $(ARTEFACTS)  ## score the sample passages through both pipelines on a real server
 	$(BIN)/readability demo
 
-check: lint $(ARTEFACTS)  ## ruff, mypy and the tests without a server: before every commit
-	$(BIN)/pytest --numprocesses auto --ignore tests/server
+check: lint $(ARTEFACTS)  ## ruff, mypy and the quick tests, without a server: before every commit
+	$(BIN)/pytest --numprocesses auto --ignore tests/server -m "not slow"
 
-test: check  ## everything needed to trust a change
+test: lint $(ARTEFACTS)  ## everything needed to trust a change
+	$(BIN)/pytest --numprocesses auto --ignore tests/server
 	$(BIN)/pytest tests/server
 
 lint: .venv/.installed  ## ruff and mypy

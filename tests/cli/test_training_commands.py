@@ -23,6 +23,8 @@ from readability_triton.training import base_encoder, forest, gate, metrics
 from readability_triton.training.build import best_precision
 from readability_triton.training.fine_tuning import FineTuning
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 METRICS = ("rmse", "pearson", "spearman")

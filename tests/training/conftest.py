@@ -28,7 +28,7 @@ WORDS = ["".join(parts) for parts in itertools.product("bdfgklmnprst", ("a", "ee
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """PyTorch on one thread: models this small gain nothing from more, which wait for one another on a busy machine."""
     threads = torch.get_num_threads()

@@ -21,6 +21,8 @@ from readability_triton.training.build import REFERENCE_TOLERANCE, BuildError, _
 from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle
 from readability_triton.training.compute import Compute
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -21,6 +21,8 @@ from readability_triton.training.cross_validation import best_weight
 from readability_triton.training.evaluate import predict_out_of_fold
 from readability_triton.training.metrics import rmse
 
+pytestmark = pytest.mark.slow
+
 SHARED_CORPUS = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 FILES = (
     "bundle.json",

@@ -13,6 +13,8 @@ from readability_triton.training.cross_validation import Predictions
 from readability_triton.training.evaluate import predict_as_built, predict_out_of_fold, scorer_metrics, was_trained_on
 from readability_triton.training.metrics import rmse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def few_resamples(monkeypatch):

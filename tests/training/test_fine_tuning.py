@@ -14,6 +14,8 @@ from readability_triton.training.head import Head
 from readability_triton.training.lower_states import LowerStates, compute_lower_states
 from readability_triton.training.metrics import rmse
 
+pytestmark = pytest.mark.slow
+
 ROWS = np.arange(2, 45)
 OTHERS = np.array([50, 0, 47, 1])
 

@@ -18,6 +18,8 @@ from readability_triton.training.metrics import rmse
 from readability_triton.training.recipe import Recipe
 from readability_triton.training.run_folder import Epoch, RunFolder
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 BATCHES = 3
 """An epoch."""

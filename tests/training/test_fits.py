@@ -17,6 +17,8 @@ from readability_triton.training.lower_states import compute_lower_states
 from readability_triton.training.run_folder import RunFolder
 from readability_triton.training.task import Task
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 2
 ROOT = Path(__file__).parents[2]
 

@@ -1,3 +1,4 @@
+import copy
 import random
 
 import numpy as np
@@ -26,7 +27,8 @@ def hidden_states(tiny: BaseEncoder, text: str) -> tuple[Tensor, ...]:
     """The truth: what transformers says the layers' outputs are, 0 for the embeddings, of one text without padding."""
     ids = torch.tensor([tiny.tokenizer.encode(text).ids])
     with torch.inference_mode():
-        return tuple(states[0] for states in tiny.bert(input_ids=ids, output_hidden_states=True).hidden_states)
+        states = copy.deepcopy(tiny.bert)(input_ids=ids, output_hidden_states=True).hidden_states
+        return tuple(each[0] for each in states)
 
 
 @pytest.mark.parametrize("n_frozen", [0, 1, 2])

@@ -29,6 +29,8 @@ from readability_triton.training.compute import Compute
 from readability_triton.training.recipe import Recipe
 from readability_triton.training.teacher import TEACHER_PENALTY, load_teacher, teach, teacher_layers, teacher_means
 
+pytestmark = pytest.mark.slow
+
 N = 30
 URLS = [f"https://example.org/{row % 10}" for row in range(N)]
 ALL = np.arange(N)

@@ -36,6 +36,8 @@ from readability_triton.training.run_folder import RunFolder
 from readability_triton.training.teacher import load_teacher, teacher_means
 from readability_triton.training.train import Trained, mean_weights, train
 
+pytestmark = pytest.mark.slow
+
 SEED = 3
 FOLDS = tuple(f"fold-{number}-of-5" for number in range(1, 6))
 

@@ -14,6 +14,8 @@ from readability_triton.stages.arrays import to_host
 from readability_triton.stages.device.features import DeviceFeatures
 from readability_triton.stages.features import FeatureSpec, extract, raw_features
 
+pytestmark = pytest.mark.slow
+
 PASSAGES = list(sample_passages().values())
 SPEC = FeatureSpec.fit([*PASSAGES, "forêt 東京 don't ſt κόσμος"])
 CLEAR = Path(__file__).parents[4] / "shared" / "clear" / "train.csv"

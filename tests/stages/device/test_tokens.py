@@ -18,6 +18,8 @@ from readability_triton.stages import tokens as reference
 from readability_triton.stages.arrays import Array, to_host
 from readability_triton.stages.device.tokens import DeviceTokenizer, Limits, assemble, vocabulary_of
 
+pytestmark = pytest.mark.slow
+
 PASSAGES = list(sample_passages().values())
 CLEAR = Path(__file__).parents[4] / "shared" / "clear" / "train.csv"
 ERRS = {"ß": "ss", "东": "", "\u0301": "\u0301", "½": "1/2"}

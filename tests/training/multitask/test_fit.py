@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from readability_triton.training.multitask.fit import StackedFit
 from readability_triton.training.multitask.labels import targets_for
 from readability_triton.training.multitask.recipe import BatchSizes, LossWeights, MultitaskRecipe
 from readability_triton.training.multitask.tasks import tasks
+
+pytestmark = pytest.mark.slow
 
 RECIPE = MultitaskRecipe(
     steps=150,
@@ -108,7 +111,7 @@ def test_the_linear_layer_starts_from_a_ridge_regression_on_what_may_be_seen(sta
 
 
 def test_the_served_encoder_gives_the_fits_scores(fitted, texts, tiny, corpus):
-    encoder = pooled_encoder(tiny, (2, 3), counts=True).eval()
+    encoder = copy.deepcopy(pooled_encoder(tiny, (2, 3), counts=True)).eval()
     missing = encoder.load_state_dict(fitted.pooled_encoder_weights(1), strict=False)
     assert not missing.unexpected_keys
     assert all(name.startswith(("embeddings.", "layers.0.")) for name in missing.missing_keys)

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(params=["bert", "mpnet"])
 def model(request, tiny, tiny_mpnet):
-    return tiny.bert if request.param == "bert" else tiny_mpnet
+    """A copy: transformers leaves hooks, which cannot be pickled, in a model that was asked for hidden states."""
+    return deepcopy(tiny.bert if request.param == "bert" else tiny_mpnet)
 
 
 def batch(n_models: int, lengths: list[int], width: int):
