@@ -1,6 +1,7 @@
 """Short runs of what `make faults` and `make soak` do at length, on a real server."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -9,6 +10,10 @@ READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([*READABILITY, *arguments], capture_output=True, text=True, timeout=240)
+
+
+# The model is loaded again, or, where answers were outstanding, the server started again.
+DIED = re.compile("bert-large: its process died|the process died of bert-large")
 
 
 def test_faults_are_survived_and_accounted_for() -> None:
@@ -21,7 +26,7 @@ def test_faults_are_survived_and_accounted_for() -> None:
         assert result["wrong"] == result["unanswered"] == 0, result
         assert result["right"] > 0
         assert not result["broken"], result
-    assert any("bert-large: its process died" in note for note in results["kill-bert-large"]["notes"])
+    assert any(DIED.search(note) for note in results["kill-bert-large"]["notes"])
     assert ended.returncode == 0
 
 
