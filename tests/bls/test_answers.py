@@ -14,7 +14,6 @@ from readability_triton.bls.stages import StageError
 from readability_triton.bls.tally import Tally
 from tests.bls.models import Models
 
-
 CALLED = {"fold": "none"}
 FACTS = np.array([[4, 82], [3, 83], [4, 83]], np.int64)
 FEATURES = np.pad(FACTS.astype(np.float32), ((0, 0), (0, 205)))

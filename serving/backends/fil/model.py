@@ -102,10 +102,10 @@ def _threads(parameters: Mapping[str, str]) -> int:
 def _check_tensors(config: dict[str, Any]) -> None:
     """Raise `TritonModelException` for tensors that are not FP32 `input__0` and `output__0`."""
     for side, expected in (("input", INPUT), ("output", OUTPUT)):
-        names = [tensor["name"] for tensor in config[side]]
-        if names != [expected]:
+        names = ", ".join(tensor["name"] for tensor in config[side])
+        if names != expected:
             raise pb_utils.TritonModelException(
-                f"the drop-in fil backend has the {side} {expected}, the configuration names {', '.join(names) or 'none'}"
+                f"the drop-in fil backend has the {side} {expected}, the configuration names {names}"
             )
         if (dtype := config[side][0]["data_type"]) != "TYPE_FP32":
             raise pb_utils.TritonModelException(f"{expected}: incorrect type {dtype} for a tensor of type TYPE_FP32")
