@@ -85,7 +85,7 @@ def _parameters(model: Model, release: Release) -> Iterator[Finding]:
     for key in sorted(model.parameters.keys() & facts()["fil"].keys()):
         known = facts()["fil"][key]
         if "until" in known and release.is_at_least(known["until"]):
-            instead = f"; it is {known['now']} now" if "now" in known else ""
+            instead = f"; {known['now']} took its place" if "now" in known else ""
             yield note(model.name, f"parameter {key} is dropped since {known['until']}{instead}", READS)
         if "since" in known and not release.is_at_least(known["since"]):
             yield note(model.name, f"parameter {key} has no effect before {known['since']}", READS)
