@@ -75,3 +75,11 @@ def check(stage: str, outputs: Mapping[str, Array], promise: Promise | None, n_r
                 f"output {name} is {array.dtype} {list(array.shape)}; expected {dtype} {list(shape)}, "
                 f"by the configuration of {stage} and {n_rows} rows",
             )
+
+
+def check_scores(stage: str, output: str, scores: Array, n_rows: int) -> None:
+    """Raise `StageError` unless scores are FP32 [B, 1], on whatever device."""
+    if scores.dtype != np.float32 or tuple(scores.shape) != (n_rows, 1):
+        raise StageError(
+            stage, f"output {output} is {scores.dtype} {list(scores.shape)}; expected float32 [{n_rows}, 1]"
+        )

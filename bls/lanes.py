@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
-from readability_triton.bls.answers import promise_of
+from readability_triton.bls.answers import check_scores, promise_of
 from readability_triton.bls.folded import fold
 from readability_triton.bls.lane import Lane, Run
 from readability_triton.bls.row_queue import Options, Owner
@@ -85,16 +85,15 @@ class RequestStages:
 
     async def bert(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Scores of `bert-large`."""
-        outputs = await self.call("bert-large", {"INPUT__0": ids, "INPUT__1": mask}, ["OUTPUT__0"])
-        return _required(outputs, "bert-large", "OUTPUT__0")
+        return await self._scores("bert-large", {"INPUT__0": ids, "INPUT__1": mask}, "OUTPUT__0")
 
     async def cuml(self, features: Tensor) -> Tensor:
         """Scores of `cuml`."""
-        return _required(await self.call("cuml", {"input__0": features}, ["output__0"]), "cuml", "output__0")
+        return await self._scores("cuml", {"input__0": features}, "output__0")
 
     async def gate(self, features: Tensor) -> Tensor:
         """Expected differences."""
-        return _required(await self.call("gate", {"input__0": features}, ["output__0"]), "gate", "output__0")
+        return await self._scores("gate", {"input__0": features}, "output__0")
 
     async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
         """Any model."""
@@ -104,6 +103,12 @@ class RequestStages:
     def dag(self, ensemble: str) -> Dag:
         """The graph of an ensemble."""
         return self._lanes.dag(ensemble)
+
+    async def _scores(self, model: str, inputs: Mapping[str, Tensor], output: str) -> Tensor:
+        """A column of scores; what the policies rely on whatever the model's configuration promises."""
+        scores = _required(await self.call(model, inputs, [output]), model, output)
+        check_scores(model, output, scores, n_rows=len(next(iter(inputs.values()))))
+        return scores
 
 
 def _required(outputs: Mapping[str, Tensor], stage: str, name: str) -> Tensor:

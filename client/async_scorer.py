@@ -89,6 +89,6 @@ class AsyncScorer(Connection):
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._client.infer(name, **arguments)
+            return read_scores(answer, name, len(batch.excerpts), self._options.details)
         except (InferenceServerException, OSError, aiohttp.ClientError) as error:
             raise translate(error, batch.start, self.url) from error
-        return read_scores(answer, name, len(batch.excerpts), self._options.details)

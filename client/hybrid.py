@@ -13,7 +13,7 @@ import tritonclient.grpc
 from numpy.typing import NDArray
 from tritonclient.grpc.aio import InferenceServerClient
 
-from readability_triton.client.protocol import input_tensors
+from readability_triton.client.protocol import column, input_tensors
 from readability_triton.stages.blend import blend, check_weights
 from readability_triton.stages.excerpts import decode
 from readability_triton.stages.preprocess import HostPreprocess
@@ -46,7 +46,7 @@ class HybridPipeline:
 
         Raises:
             InvalidRowError: if a text or a weight is refused.
-            InferenceServerException: if a model does not answer.
+            InferenceServerException: if a model does not answer, or with something else than FP32 [B, 1].
         """
         texts = decode(excerpts.ravel())
         check_weights(weights)
@@ -62,4 +62,4 @@ class HybridPipeline:
     ) -> NDArray[np.float32]:
         inputs = input_tensors(tritonclient.grpc, arrays)
         answer = await self._client.infer(model, inputs, client_timeout=timeout_s)
-        return answer.as_numpy(output)
+        return column(answer, model, output, len(next(iter(arrays.values()))), np.float32)

@@ -22,8 +22,13 @@ from readability_triton.client.scores import Details, Scores
 
 DEFAULT_URL = "grpc://localhost:8001"
 
-DETAILS = ("BERT_SCORE", "CUML_SCORE", "ROUTE", "DEGRADED")
-"""Outputs of `bls_pipeline` that it makes only if requested."""
+DETAILS: Mapping[str, type] = {
+    "BERT_SCORE": np.float32,
+    "CUML_SCORE": np.float32,
+    "ROUTE": np.object_,
+    "DEGRADED": np.bool_,
+}
+"""Outputs of `bls_pipeline` that it makes only if requested, and their types."""
 
 TRIES = 4
 """How often a request is sent that fails because of another one in its batch."""
@@ -148,15 +153,34 @@ def infer_arguments(library: Any, batch: Batch, options: RequestOptions) -> dict
 
 
 def read_scores(answer: Any, model: str, n_texts: int, details: bool) -> Scores:
-    """The scores in an answer of `tritonclient`, with details if requested, as far as the model has any."""
-    values, who = answer.as_numpy("SCORE")[:, 0], (model,) * n_texts
+    """The scores in an answer of `tritonclient`, with details if requested, as far as the model has any.
+
+    Raises:
+        InferenceServerException: if an output is missing, or not of its type and [B, 1].
+    """
+    values, who = column(answer, model, "SCORE", n_texts, np.float32)[:, 0], (model,) * n_texts
     if not details:
         return Scores(values, who)
-    bert, cuml, route, degraded = (answer.as_numpy(name) for name in DETAILS)
-    if route is None:
+    if answer.as_numpy("ROUTE") is None:
         return Scores(values, who, Details.unknown(n_texts, model))
-    routes = tuple(each.decode() for each in route[:, 0])
-    return Scores(values, who, Details(bert[:, 0], cuml[:, 0], routes, degraded[:, 0]))
+    bert, cuml, route, degraded = (column(answer, model, name, n_texts, dtype)[:, 0] for name, dtype in DETAILS.items())
+    return Scores(values, who, Details(bert, cuml, tuple(each.decode() for each in route), degraded))
+
+
+def column(answer: Any, model: str, output: str, n_rows: int, dtype: Any) -> NDArray[Any]:
+    """An output [B, 1] of an answer of `tritonclient`.
+
+    Raises:
+        InferenceServerException: if it is missing or of another shape or type; nothing is reshaped or broadcast.
+    """
+    array = answer.as_numpy(output)
+    expected = f"expected {np.dtype(dtype)} [{n_rows}, 1]"
+    if array is None:
+        raise InferenceServerException(f"{model} answered without output {output}; {expected}")
+    if array.dtype != dtype or array.shape != (n_rows, 1):
+        found = f"{array.dtype} {list(array.shape)}"
+        raise InferenceServerException(f"output {output} of {model} is {found}; {expected}")
+    return array
 
 
 def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> ReadabilityError:

@@ -113,6 +113,6 @@ class Scorer(Connection):
         limit = {"client_timeout": self._timeout_s} if self._is_grpc else {}
         try:
             answer = self._client.infer(name, **arguments, **limit)
+            return read_scores(answer, name, len(batch.excerpts), self._options.details)
         except (InferenceServerException, OSError) as error:
             raise translate(error, batch.start, self.url) from error
-        return read_scores(answer, name, len(batch.excerpts), self._options.details)

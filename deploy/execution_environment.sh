@@ -31,4 +31,4 @@ for model in preprocess postprocess bls_pipeline; do
 parameters: { key: "EXECUTION_ENV_PATH" value: { string_value: "$$TRITON_MODEL_DIRECTORY/../environment.tar.gz" } }
 PARAMETER
 done
-echo "tritonserver --model-repository=$served"
+echo "TORCH_CUDNN_SDPA_DEPRIORITIZED=1 tritonserver --model-repository=$served --cuda-memory-pool-byte-size=0:1073741824"

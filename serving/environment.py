@@ -19,6 +19,12 @@ STAGE_DEFAULTS = {
 itself; threads that spin only shortly while they wait; and memory kept for the next request rather than given back to
 the kernel after each. Measured in docs/serve.md."""
 
+BESIDE_NATIVE_LIBTORCH = {"OPENBLAS_NUM_THREADS": "1"}
+"""In place of `OMP_NUM_THREADS` where the PyTorch backend is the native one. It computes in the server's process with
+as many threads as OpenMP says, so one for all stages would leave the encoder a single core (0.71 of the throughput on
+two). `INTRA_OP_THREAD_COUNT` in `config.pbtxt` could say otherwise, but not "all cores of the machine that serves".
+The other stages do not need it: forests say `cpu_nthread` or `nthread` themselves, and NumPy listens to this."""
+
 IMPORT_ROOT = Path(__file__).parents[2]
 """The folder that `readability_triton` is imported from: a checkout, or site-packages."""
 
@@ -41,7 +47,14 @@ def server_environment(runtime: Runtime, placement: Placement, repository: Path)
     environment = dict(os.environ)
     for name, paths in ours.items():
         environment[name] = os.pathsep.join([*paths, *filter(None, [environment.get(name)])])
-    return STAGE_DEFAULTS | environment | placement_environment(placement, repository)
+    return _stage_defaults(runtime) | environment | placement_environment(placement, repository)
+
+
+def _stage_defaults(runtime: Runtime) -> dict[str, str]:
+    if "pytorch" not in runtime.backends or runtime.is_drop_in("pytorch"):
+        return STAGE_DEFAULTS
+    others = {name: value for name, value in STAGE_DEFAULTS.items() if name != "OMP_NUM_THREADS"}
+    return others | BESIDE_NATIVE_LIBTORCH
 
 
 def _cuda_libraries() -> list[Path]:

@@ -1,6 +1,7 @@
 """The NVIDIA GPUs that the driver reports, and the requirements for serving on them."""
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import zipfile
 from pathlib import Path
@@ -19,6 +20,9 @@ CAPABILITY_ATTRIBUTES = (75, 76)
 """Major and minor, by CUDA's `CUdevice_attribute`."""
 
 PACKAGES = ("cupy", "cudf", "rmm", "cuml")
+
+CUDA_RUNTIME, NVRTC = "nvidia-cuda-runtime", "nvidia-cuda-nvrtc"
+"""CuPy 13 compiles with pip's headers, of the first, only if the second is of the same major and minor version."""
 
 
 class Gpu(NamedTuple):
@@ -58,13 +62,23 @@ def missing_requirements(repository: Path) -> list[str]:
         for number, gpu in enumerate(gpus)
         if gpu.memory_bytes < LEAST_BYTES
     ]
-    return [*too_small, *_missing_packages(), *_of_precision(repository, gpus)]
+    return [*too_small, *_missing_packages(), *_headers_that_do_not_fit(), *_of_precision(repository, gpus)]
 
 
 def _missing_packages() -> list[str]:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     lines = [f"not installed: {', '.join(missing)} (`pip install .[gpu]`)"] if missing else []
     return [*lines, *([] if _torch_has_cuda() else ["this PyTorch is built without CUDA"])]
+
+
+def _headers_that_do_not_fit() -> list[str]:
+    try:
+        runtime, compiler = (importlib.metadata.version(name) for name in (CUDA_RUNTIME, NVRTC))
+    except importlib.metadata.PackageNotFoundError:
+        return []  # they are not pip's
+    if runtime.split(".")[:2] == compiler.split(".")[:2]:
+        return []
+    return [f"CuPy cannot compile: {CUDA_RUNTIME} is {runtime}, {NVRTC} {compiler}; install both of one minor version"]
 
 
 def _of_precision(repository: Path, gpus: list[Gpu]) -> list[str]:

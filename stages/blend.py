@@ -24,5 +24,12 @@ def check_weights(weights: NDArray[np.float32]) -> None:
 
 
 def blend(weights: Any, bert: Any, cuml: Any) -> Any:
-    """``weights * bert + (1 - weights) * cuml``, all FP32 [B, 1], NumPy or CuPy alike. Higher is easier."""
+    """``weights * bert + (1 - weights) * cuml``, all FP32 [B, 1], NumPy or CuPy alike. Higher is easier.
+
+    Raises:
+        ValueError: if the shapes differ: [B, 1] and [B] would give [B, B].
+    """
+    if not weights.shape == bert.shape == cuml.shape:
+        shapes = ", ".join(str(list(array.shape)) for array in (weights, bert, cuml))
+        raise ValueError(f"weights and scores to blend have different shapes: {shapes}")
     return weights * bert + (1 - weights) * cuml

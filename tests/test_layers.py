@@ -7,7 +7,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "readability_triton"
-FOLDERS = ("bench", "bls", "cli", "client", "compare", "ensemble", "faults", "serving", "stages", "training")
+FOLDERS = (
+    "bench",
+    "bls",
+    "cli",
+    "client",
+    "compare",
+    "containers",
+    "ensemble",
+    "faults",
+    "serving",
+    "stages",
+    "training",
+)
 MAY_IMPORT = {
     "stages": set(),
     "ensemble": {"stages"},
@@ -16,6 +28,7 @@ MAY_IMPORT = {
     "bls": {"ensemble", "stages"},
     "client": {"stages"},
     "compare": {"client"},
+    "containers": {"ensemble"},
     "bench": {"client", "stages", "training"},
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),

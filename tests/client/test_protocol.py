@@ -16,7 +16,14 @@ from readability_triton.client.errors import (
     ServerBusyError,
     ServerUnreachableError,
 )
-from readability_triton.client.protocol import Address, batches, input_tensors, may_fall_back, translate
+from readability_triton.client.protocol import (
+    Address,
+    batches,
+    input_tensors,
+    may_fall_back,
+    read_scores,
+    translate,
+)
 
 
 @pytest.mark.parametrize(
@@ -166,3 +173,39 @@ def test_a_refusal_of_the_whole_request_has_no_row():
 )
 def test_only_a_pipeline_that_cannot_be_reached_is_worth_another_try(error, expected):
     assert may_fall_back(error) is expected
+
+
+class Answer(dict):
+    """An answer of `tritonclient`: arrays by output name."""
+
+    as_numpy = dict.get
+
+
+COLUMN = np.ones((2, 1), np.float32)
+DETAILS = {
+    "BERT_SCORE": COLUMN,
+    "CUML_SCORE": COLUMN,
+    "ROUTE": np.array([[b"cuml"], [b"cuml"]], object),
+    "DEGRADED": np.zeros((2, 1), bool),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("SCORE", np.ones(2, np.float32), r"output SCORE of m is float32 \[2\]; expected float32 \[2, 1\]"),
+        ("SCORE", np.ones((2, 2), np.float32), r"output SCORE of m is float32 \[2, 2\]"),
+        ("SCORE", np.ones((3, 1), np.float32), r"output SCORE of m is float32 \[3, 1\]"),
+        ("SCORE", np.ones((2, 1)), r"output SCORE of m is float64 \[2, 1\]"),
+        ("SCORE", None, "m answered without output SCORE"),
+        ("CUML_SCORE", np.ones(2, np.float32), "output CUML_SCORE of m is float32"),
+        ("BERT_SCORE", None, "m answered without output BERT_SCORE"),
+        ("DEGRADED", COLUMN, "output DEGRADED of m is float32"),
+        ("ROUTE", COLUMN, "output ROUTE of m is float32"),
+    ],
+)
+def test_an_answer_of_another_shape_or_type_is_an_error_that_names_it(name, array, message):
+    good = Answer({"SCORE": COLUMN} | DETAILS)
+    assert read_scores(good, "m", 2, details=True).values.tolist() == [1.0, 1.0]
+    with pytest.raises(InferenceServerException, match=message):
+        read_scores(Answer(good | {name: array}), "m", 2, details=True)

@@ -173,6 +173,7 @@ def pb_utils() -> Iterator[ModuleType]:
     module.TritonModelException = FakeTritonModelError
     module.TritonError = lambda message: SimpleNamespace(message=message)
     module.TRITONSERVER_RESPONSE_COMPLETE_FINAL = "final"
+    module.Logger = SimpleNamespace(log_warn=lambda line: None)
     module.get_input_tensor_by_name = lambda request, name: FakeTensor(name, request[name])
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, module.__name__, module)
@@ -195,6 +196,7 @@ def load_backend(pb_utils: ModuleType, tmp_path_factory: pytest.TempPathFactory)
         model.initialize(
             {
                 "model_config": json.dumps({"default_model_filename": ""} | config | {"parameters": parameters}),
+                "model_name": "some",
                 "model_repository": str(repository),
                 "model_version": "7",
                 "model_instance_kind": "CPU",

@@ -9,7 +9,7 @@ from readability_triton.serving import placement
 from readability_triton.serving.environment import IMPORT_ROOT, server_environment
 from readability_triton.serving.errors import PlacementError
 from readability_triton.serving.placement import Placement
-from readability_triton.serving.runtime import Runtime
+from readability_triton.serving.runtime import DROP_INS, Runtime
 
 REPOSITORY = Path("model_repository")
 
@@ -22,7 +22,7 @@ STAGE_DEFAULTS = {
     "MALLOC_MMAP_THRESHOLD_": "67108864",
     "MALLOC_TRIM_THRESHOLD_": "268435456",
 }
-SET_BY_US = (*STAGE_DEFAULTS, "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
+SET_BY_US = (*STAGE_DEFAULTS, "OPENBLAS_NUM_THREADS", "LD_LIBRARY_PATH", "PYTHONPATH", "CUDA_VISIBLE_DEVICES")
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,21 @@ def test_stages_get_these_settings_unless_the_user_says_otherwise(monkeypatch, n
     assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)[name] == ours
     monkeypatch.setenv(name, "users")
     assert server_environment(RUNTIME, Placement.AUTO, REPOSITORY)[name] == "users"
+
+
+def test_native_libtorch_keeps_every_core_for_the_encoder(monkeypatch, tmp_path):
+    native = Runtime("a test", Path("/bin/true"), {"pytorch": tmp_path / "pytorch", "fil": tmp_path / "fil"})
+    environment = server_environment(native, Placement.AUTO, REPOSITORY)
+    assert "OMP_NUM_THREADS" not in environment
+    assert environment["OPENBLAS_NUM_THREADS"] == "1"
+    assert environment["GOMP_SPINCOUNT"] == STAGE_DEFAULTS["GOMP_SPINCOUNT"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert server_environment(native, Placement.AUTO, REPOSITORY)["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_drop_in_takes_every_core_by_itself():
+    dropped = Runtime("a test", Path("/bin/true"), {"pytorch": DROP_INS / "pytorch"})
+    assert server_environment(dropped, Placement.AUTO, REPOSITORY)["OMP_NUM_THREADS"] == "1"
 
 
 def test_the_placement_has_the_last_word_over_visible_gpus(monkeypatch):

@@ -1,4 +1,5 @@
 import ctypes
+import importlib.metadata
 import zipfile
 
 import pytest
@@ -115,6 +116,32 @@ def test_whatever_is_missing_is_named(driver, packages, tmp_path):
     assert small == "GPU 0 (NVIDIA T4) has 4.0 GiB of memory, 8 are needed"
     assert missing == "not installed: cudf, cuml (`pip install .[gpu]`)"
     assert torch == "this PyTorch is built without CUDA"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "compiler", "fits"),
+    [("13.0.96", "13.0.88", True), ("13.5.1", "13.0.88", False), ("14.0.1", "13.0.1", False), (None, "13.0.88", True)],
+)
+def test_cuda_headers_of_another_version_than_the_compiler_are_named(
+    driver, packages, monkeypatch, tmp_path, runtime, compiler, fits
+):
+    def version(name: str) -> str:
+        found = {gpu.CUDA_RUNTIME: runtime, gpu.NVRTC: compiler}[name]
+        if found is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found
+
+    driver(FakeCuda(["NVIDIA H100"]))
+    packages(*gpu.PACKAGES)
+    monkeypatch.setattr(gpu.importlib.metadata, "version", version)
+    found = missing_requirements(tmp_path)
+    if fits:
+        assert found == []
+    else:
+        assert found == [
+            f"CuPy cannot compile: nvidia-cuda-runtime is {runtime}, nvidia-cuda-nvrtc {compiler}; "
+            "install both of one minor version"
+        ]
 
 
 @pytest.mark.parametrize(

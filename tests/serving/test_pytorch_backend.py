@@ -1,7 +1,9 @@
 import os
+from collections import defaultdict
 from queue import SimpleQueue
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from readability_triton.serving import libtorch
 from readability_triton.serving.outstanding import outstanding
 
 SAFETY_S = 5
@@ -31,6 +34,10 @@ class Minus(nn.Module):
         return first - second
 
 
+TYPES = defaultdict(lambda: "TYPE_FP32", {Pair: "TYPE_INT64"})
+"""Of what the modules give."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def threads():
     """Keep what other tests compute with."""
@@ -46,17 +53,18 @@ def load(load_backend):
     def initialised(
         module: nn.Module,
         inputs: list[str],
-        outputs: list[str],
+        outputs: list[str] | dict[str, str],
         parameters: dict[str, str] | None = None,
         max_batch_size: int = 8,
-        **config: str,
+        **config: Any,
     ):
-        config |= {
+        types = outputs if isinstance(outputs, dict) else dict.fromkeys(outputs, TYPES[type(module)])
+        config = {
             "max_batch_size": max_batch_size,
-            "input": [{"name": name} for name in inputs],
-            "output": [{"name": name} for name in outputs],
+            "input": [{"name": name, "data_type": "TYPE_INT64"} for name in inputs],
+            "output": [{"name": name, "data_type": data_type} for name, data_type in types.items()],
             "parameters": parameters or {},
-        }
+        } | config
         file = config.get("default_model_filename", "model.pt")
         return load_backend("pytorch", config, lambda path: torch.jit.save(torch.jit.script(module), str(path)), file)
 
@@ -132,7 +140,9 @@ def with_threads(load):
     """The drop-in with so many threads, and that module in place of one of TorchScript."""
 
     def loaded(threads: int):
-        model = load(Pair(), ["X__0"], ["SUM__0", "FACTS__1"], {"INTRA_OP_THREAD_COUNT": str(threads)})
+        model = load(
+            Pair(), ["X__0"], {"SUM__0": "TYPE_INT64", "FACTS__1": "TYPE_FP32"}, {"INTRA_OP_THREAD_COUNT": str(threads)}
+        )
         model.module = facts_of
         return model
 
@@ -152,7 +162,7 @@ def test_rows_are_dealt_to_threads_that_compute_by_themselves(with_threads, rows
 def test_a_single_row_has_all_threads_after_a_batch_too(with_threads):
     model = with_threads(2)
     for n_rows, threads in ((4, 1.0), (1, 2.0), (2, 1.0), (1, 2.0)):
-        (facts,) = answers(model, [{"X__0": torch.ones(n_rows, 3)}], "FACTS__1")
+        (facts,) = answers(model, [{"X__0": torch.ones(n_rows, 3, dtype=torch.long)}], "FACTS__1")
         wait_until_idle(model)
         assert set(facts[:, 1].tolist()) == {threads}
 
@@ -201,10 +211,18 @@ def test_outputs_that_the_config_does_not_name_are_left_out(pb_utils, load):
     assert list(response.tensors) == ["DOUBLE__0"]
 
 
-def test_fewer_results_than_outputs_are_an_error(pb_utils, load):
+def test_an_output_beyond_the_results_is_an_error(pb_utils, load):
     model = load(Pair(), ["X__0"], ["A__0", "B__1", "C__2"])
-    with pytest.raises(pb_utils.TritonModelException, match="returned 2 tensors, the config names 3 outputs"):
-        model.execute([{"X__0": torch.tensor([[1]])}])
+    (failed,) = responses(model, [{"X__0": torch.tensor([[1]])}])
+    assert failed.error.message == (
+        "The output C__2 in the model configuration refers to an output index which doesn't exist. "
+        "This model has 2 outputs"
+    )
+
+
+def test_an_output_is_the_result_of_its_index_whatever_comes_before_it(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["NEGATIVE__1"])
+    assert answers(model, [{"X__0": torch.tensor([[1, 2]])}], "NEGATIVE__1")[0].tolist() == [[-1, -2]]
 
 
 def test_arguments_follow_the_index_not_the_order_of_the_config(pb_utils, load):
@@ -213,23 +231,125 @@ def test_arguments_follow_the_index_not_the_order_of_the_config(pb_utils, load):
     assert answers(model, [request], "OUT__0")[0].item() == 2
 
 
+@pytest.mark.parametrize("inputs", [["first", "second"], ["second", "first"]])
+def test_names_of_the_modules_arguments_go_before_all_else(pb_utils, load, inputs):
+    model = load(Minus(), inputs, ["OUT__0"])
+    request = {"first": torch.tensor([[5.0]]), "second": torch.tensor([[3.0]])}
+    assert answers(model, [request], "OUT__0")[0].item() == 2
+
+
+@pytest.mark.parametrize("inputs", [["a", "b"], ["IN__A__0", "IN__B__1"], ["first", "b__1"], ["x__one", "x__two"]])
+def test_names_of_no_convention_are_taken_as_they_stand_with_a_warning(pb_utils, load, monkeypatch, inputs):
+    lines = []
+    monkeypatch.setattr(pb_utils, "Logger", SimpleNamespace(log_warn=lines.append))
+    model = load(Minus(), inputs, ["difference"])
+    request = dict(zip(inputs, (torch.tensor([[5.0]]), torch.tensor([[3.0]])), strict=True))
+    assert answers(model, [request], "difference")[0].item() == 2
+    assert len(lines) == 2
+    assert all("Falling back to enforcing strict ordering" in line for line in lines)
+
+
+def test_an_index_that_is_left_out_is_zero(pb_utils, load):
+    model = load(Minus(), ["B__1", "A__"], ["OUT__"])
+    request = {"A__": torch.tensor([[5.0]]), "B__1": torch.tensor([[3.0]])}
+    assert answers(model, [request], "OUT__")[0].item() == 2
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (["INPUT0", "INPUT__1"], "'INPUT0' does not follow the <name>__<index> naming convention"),
-        (["INPUT__x", "INPUT__1"], "'INPUT__x' does not follow"),
-        (["INPUT__", "INPUT__1"], "'INPUT__' does not follow"),
-        (["INPUT_0", "INPUT__1"], "'INPUT_0' does not follow"),
         (["INPUT__0", "INPUT__2"], "are not numbered 0 to 1"),
         (["INPUT__1", "INPUT__2"], "are not numbered 0 to 1"),
         (["A__0", "B__0"], "are not numbered 0 to 1"),
+        (["A__0"], "unable to load model 'some', configuration expects 1 inputs, model provides 2"),
+        (["A__0", "B__1", "C__2"], "configuration expects 3 inputs, model provides 2"),
+        ([], "model configuration must contain at least one input, none were specified"),
     ],
 )
-def test_names_outside_the_convention_are_refused(pb_utils, load, inputs, message):
+def test_inputs_that_are_not_the_modules_are_refused(pb_utils, load, inputs, message):
     with pytest.raises(pb_utils.TritonModelException, match=message):
         load(Weighted(), inputs, ["OUTPUT__0"])
-    with pytest.raises(pb_utils.TritonModelException, match=message):
-        load(Pair(), ["X__0"], inputs)
+
+
+def test_a_config_without_outputs_is_refused(pb_utils, load):
+    with pytest.raises(pb_utils.TritonModelException, match="at least one output, none were specified"):
+        load(Pair(), ["X__0"], [])
+
+
+class Named(nn.Module):
+    def forward(self, tensors: dict[str, Tensor]) -> Tensor:
+        return tensors["a"]
+
+
+def test_a_module_that_takes_a_dictionary_is_refused_by_name(pb_utils, load):
+    with pytest.raises(pb_utils.TritonModelException, match=r"An input of type 'Dict\[str, Tensor\]' was detected"):
+        load(Named(), ["a"], ["OUT__0"])
+
+
+@pytest.mark.parametrize("data_type", ["TYPE_BF16", "TYPE_UINT16", "TYPE_UINT32", "TYPE_UINT64", "TYPE_STRING"])
+def test_data_types_that_the_native_backend_lacks_and_strings_are_refused(pb_utils, load, data_type):
+    message = f"unsupported datatype {data_type} for %s '%s' for model 'some'"
+    with pytest.raises(pb_utils.TritonModelException, match=message % ("output", "A__0")):
+        load(Pair(), ["X__0"], {"A__0": data_type})
+    with pytest.raises(pb_utils.TritonModelException, match=message % ("input", "X__0")):
+        load(Pair(), ["X__0"], ["A__0"], input=[{"name": "X__0", "data_type": data_type}])
+
+
+def test_an_output_of_another_type_than_the_configs_is_an_error(pb_utils, load):
+    model = load(Pair(), ["X__0"], {"A__0": "TYPE_FP32"})
+    (failed,) = responses(model, [{"X__0": torch.tensor([[1]])}])
+    assert failed.error.message == (
+        "configuration expects datatype TYPE_FP32 for output 'A__0', model provides TYPE_INT64"
+    )
+
+
+def test_a_scalar_is_an_error(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["A__0"])
+    model.module = lambda ids: ids.sum()
+    (failed,) = responses(model, [{"X__0": torch.tensor([[1]])}])
+    assert failed.error.message == "output 'A__0' is a scalar which is not supported."
+
+
+def test_an_output_may_have_other_dimensions_than_the_config_says(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["A__0"])
+    assert answers(model, [{"X__0": torch.ones(2, 7, dtype=torch.long)}], "A__0")[0].shape == (2, 7)
+
+
+def test_a_request_without_rows_is_answered_without_rows(pb_utils, weighted):
+    empty, full = ids_and_mask(0, 5), ids_and_mask(2, 5)
+    found = answers(weighted, [empty, full])
+    assert found[0].shape == (0, 1)
+    assert_same(found, [direct(empty), direct(full)])
+
+
+def test_steps_between_rows_are_no_trouble(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["A__0"], {"INTRA_OP_THREAD_COUNT": "1"}, max_batch_size=0)
+    model.module = lambda ids: ids[::2]
+    (response,) = model.execute([Request({"X__0": torch.arange(4)})])
+    assert response.tensors["A__0"].is_contiguous()
+    assert response.tensors["A__0"].tolist() == [0, 2]
+
+
+def test_a_failure_is_the_answer_to_every_request_of_the_batch_and_to_no_other(pb_utils, load):
+    model = load(Pair(), ["X__0"], ["A__0"], max_batch_size=0)
+
+    def fail_on_ones(ids: Tensor) -> Tensor:
+        if (ids == 1).any():
+            raise RuntimeError("ones")
+        return ids
+
+    model.module = fail_on_ones
+    requests = [{"X__0": torch.tensor([[number]])} for number in (0, 1, 2)]
+    first, failed, last = responses(model, requests)
+    assert failed.error.message == "PyTorch execute failure: ones"
+    assert (first.tensors["A__0"].item(), last.tensors["A__0"].item()) == (0, 2)
+    model.batched, model.rows = True, None  # as on a GPU
+    assert [each.error.message for each in responses(model, requests)] == ["PyTorch execute failure: ones"] * 3
+
+
+def test_sequences_are_refused_by_name(pb_utils, load):
+    with pytest.raises(pb_utils.TritonModelException, match="sequence_batching is set"):
+        load(Pair(), ["X__0"], ["A__0"], sequence_batching={})
 
 
 def test_another_file_name_is_read_from_the_config(pb_utils, load):
@@ -237,10 +357,18 @@ def test_another_file_name_is_read_from_the_config(pb_utils, load):
     assert answers(model, [{"A__0": torch.ones(1, 1), "B__1": torch.ones(1, 1)}], "OUT__0")[0].item() == 0
 
 
-def test_a_missing_module_is_an_error_at_loading_that_names_the_file(load_backend):
+def test_a_missing_module_is_an_error_at_loading_that_names_the_file(pb_utils, load_backend):
     config = {"max_batch_size": 1, "input": [{"name": "X__0"}], "output": [{"name": "A__0"}]}
-    with pytest.raises((RuntimeError, ValueError), match=r"7/model\.pt"):
+    with pytest.raises(
+        pb_utils.TritonModelException, match=r"unable to find '.*7/model\.pt' for model instance 'some'"
+    ):
         load_backend("pytorch", config, lambda path: None, "model.pt")
+
+
+def test_a_file_that_is_no_torchscript_is_an_error_at_loading(pb_utils, load_backend):
+    config = {"max_batch_size": 1, "input": [{"name": "X__0"}], "output": [{"name": "A__0"}]}
+    with pytest.raises(pb_utils.TritonModelException, match="failed to load model 'some': "):
+        load_backend("pytorch", config, lambda path: path.write_bytes(b"no module"), "model.pt")
 
 
 def test_the_encoder_takes_every_core_unless_the_config_gives_a_number(load):
@@ -248,6 +376,15 @@ def test_the_encoder_takes_every_core_unless_the_config_gives_a_number(load):
     assert torch.get_num_threads() == len(os.sched_getaffinity(0))
     load(Pair(), ["X__0"], ["A__0"], {"INTRA_OP_THREAD_COUNT": "1"})
     assert torch.get_num_threads() == 1
+    for count in ("0", "-1"):
+        load(Pair(), ["X__0"], ["A__0"], {"INTRA_OP_THREAD_COUNT": count})
+        assert torch.get_num_threads() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("name", ["INTRA_OP_THREAD_COUNT", "INTER_OP_THREAD_COUNT"])
+def test_a_thread_count_that_is_no_number_is_refused(pb_utils, load, name):
+    with pytest.raises(pb_utils.TritonModelException, match="failed to convert 'two' to integral number"):
+        load(Pair(), ["X__0"], ["A__0"], {name: "two"})
 
 
 def test_the_number_of_interop_threads_is_passed_on(load, monkeypatch):
@@ -255,11 +392,78 @@ def test_the_number_of_interop_threads_is_passed_on(load, monkeypatch):
     calls = []
     monkeypatch.setattr(torch, "set_num_interop_threads", calls.append)
     load(Pair(), ["X__0"], ["A__0"])
-    load(Pair(), ["X__0"], ["A__0"], {"INTER_OP_THREAD_COUNT": "3"})
+    for count in ("3", "0", "-1"):
+        load(Pair(), ["X__0"], ["A__0"], {"INTER_OP_THREAD_COUNT": count})
     assert calls == [3]
 
 
-@pytest.mark.parametrize(("parameters", "expected"), [({}, True), ({"INFERENCE_MODE": "false"}, False)])
+SWITCHES = ("INFERENCE_MODE", *(name for name in libtorch.SWITCHES if name != "INFERENCE_MODE"))
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("value", ["yes", "", "2"])
+def test_a_boolean_of_no_known_spelling_is_refused(pb_utils, load, name, value):
+    with pytest.raises(pb_utils.TritonModelException, match=f"failed to convert '{value}' to boolean"):
+        load(Pair(), ["X__0"], ["A__0"], {name: value})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("true", True), ("TRUE", True), ("On", True), ("1", True), ("False", False), ("OFF", False), ("0", False)],
+)
+def test_booleans_are_spelled_as_the_native_backend_reads_them(text, expected):
+    assert libtorch.switches({"DISABLE_CUDNN": text})["DISABLE_CUDNN"] is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "setter"),
+    [
+        ("DISABLE_OPTIMIZED_EXECUTION", "_set_graph_executor_optimize"),
+        ("ENABLE_TENSOR_FUSER", "_jit_set_texpr_fuser_enabled"),
+        ("ENABLE_JIT_PROFILING", "_jit_set_profiling_mode"),
+        ("ENABLE_JIT_EXECUTOR", "_jit_set_profiling_executor"),
+    ],
+)
+def test_switches_of_the_executor_reach_pytorch_and_nothing_is_set_without_them(load, monkeypatch, name, setter):
+    calls = []
+    monkeypatch.setattr(torch._C, setter, calls.append)
+    load(Pair(), ["X__0"], ["A__0"])
+    assert calls == []
+    load(Pair(), ["X__0"], ["A__0"], {name: "true"})
+    assert calls == [not name.startswith("DISABLE")]
+
+
+def test_cudnn_is_turned_off_where_the_config_says_so(load, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", True)
+    load(Pair(), ["X__0"], ["A__0"], {"DISABLE_CUDNN": "false"})
+    assert torch.backends.cudnn.enabled
+    load(Pair(), ["X__0"], ["A__0"], {"DISABLE_CUDNN": "true"})
+    assert not torch.backends.cudnn.enabled
+
+
+def test_the_cache_of_a_gpu_is_cleaned_after_each_run_where_the_config_says_so(load, monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(1))
+    model = load(Pair(), ["X__0"], ["A__0"], {"ENABLE_CACHE_CLEANING": "true"}, max_batch_size=0)
+    answers(model, [{"X__0": torch.tensor([[1]])}], "A__0")
+    assert calls == []  # on the host there is none
+    model.cleans_cache = True
+    answers(model, [{"X__0": torch.tensor([[1]])}], "A__0")
+    assert calls == [1]
+
+
+def test_weight_sharing_has_no_effect_and_says_so(pb_utils, load, monkeypatch):
+    lines = []
+    monkeypatch.setattr(pb_utils, "Logger", SimpleNamespace(log_warn=lines.append))
+    load(Pair(), ["X__0"], ["A__0"], {"ENABLE_WEIGHT_SHARING": "true"})
+    assert lines == ["ENABLE_WEIGHT_SHARING has no effect: each instance is a process of its own"]
+
+
+def test_parameters_that_the_native_backend_does_not_know_are_ignored(load):
+    load(Pair(), ["X__0"], ["A__0"], {"ENABLE_NVFUSER": "perhaps", "encoder": "some"})
+
+
+@pytest.mark.parametrize(("parameters", "expected"), [({}, True), ({"INFERENCE_MODE": "Off"}, False)])
 def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_never_are(
     pb_utils, load, parameters, expected
 ):
@@ -278,7 +482,7 @@ def test_inference_mode_is_on_unless_the_config_says_otherwise_and_gradients_nev
 def test_a_result_without_a_row_for_each_is_an_error_that_names_it(pb_utils, load):
     model = load(Pair(), ["X__0"], ["Y__0"], {"INTRA_OP_THREAD_COUNT": "1"})
     model.module = lambda ids: ids.new_zeros(7, 3)
-    (failed,) = responses(model, [{"X__0": torch.ones(2, 3)}])
+    (failed,) = responses(model, [{"X__0": torch.ones(2, 3, dtype=torch.long)}])
     assert "Y__0 has shape [7, 3] for 1 rows; expected one row for each" in failed.error.message
 
 

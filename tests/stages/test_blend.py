@@ -53,6 +53,14 @@ def test_a_blend_is_the_weighted_mean(weights, bert, cuml) -> None:
     np.testing.assert_allclose(blend(weights, bert, cuml).ravel(), truth, atol=1e-5)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_shapes_that_differ_are_refused_and_never_broadcast(place: int) -> None:
+    arrays = [column(1, 0), column(2, 3), column(4, 5)]
+    arrays[place] = arrays[place].ravel()
+    with pytest.raises(ValueError, match=r"different shapes: .*\[2\]"):
+        blend(*arrays)
+
+
 @quick
 @given(columns(share))
 def test_every_share_is_accepted(weights: NDArray[np.float32]) -> None:

@@ -2,7 +2,6 @@
 
 import triton_python_backend_utils as pb_utils
 
-from readability_triton.stages.arrays import as_array, on_one_device, to_host
 from readability_triton.stages.blend import blend, check_weights
 from readability_triton.stages.errors import InvalidRowError
 
@@ -14,10 +13,9 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request):
-        weights, bert, cuml = (as_array(pb_utils.get_input_tensor_by_name(request, name)) for name in INPUTS)
+        weights, bert, cuml = (pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in INPUTS)
         try:
-            check_weights(to_host(weights))
+            check_weights(weights)
         except InvalidRowError as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG))
-        scores = blend(*on_one_device(weights, bert, cuml))
-        return pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", to_host(scores))])
+        return pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", blend(weights, bert, cuml))])

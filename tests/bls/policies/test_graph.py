@@ -64,3 +64,15 @@ def test_an_ensemble_that_cannot_be_read_is_the_stages_error(stages, loop, batch
     monkeypatch.setattr(stages, "dag", dag)
     with pytest.raises(StageError, match=r"^ensemble_all: model_repository/ensemble_all/config.pbtxt: no such file$"):
         loop.run(graph(stages, batch_of(*WEIGHTS)))
+
+
+def test_a_score_that_is_no_column_is_an_error_not_a_square(stages, loop, batch_of, monkeypatch) -> None:
+    call = stages.call
+
+    async def squeezed(model, inputs, outputs):
+        given = await call(model, inputs, outputs)
+        return {name: array[:, 0] for name, array in given.items()} if model == "postprocess" else given
+
+    monkeypatch.setattr(stages, "call", squeezed)
+    with pytest.raises(StageError, match=r"output SCORE is float32 \[3\]; expected float32 \[3, 1\]"):
+        loop.run(graph(stages, batch_of(*WEIGHTS)))

@@ -39,6 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict]:
         "cuml": {},
         "cuml.fil": {"ForestInference": ForestInference},
     }
+    monkeypatch.setitem(sys.modules, "nvforest", None)  # which makes its import fail, as before RAPIDS 26.04
     for name, attributes in modules.items():
         module = ModuleType(name)
         vars(module).update(attributes)
@@ -64,6 +65,35 @@ def test_the_checkpoint_is_read_in_its_own_precision_and_scores_are_a_column(ask
     scores = forest.predict(np.ones((2, 207), np.float32))
     assert scores.dtype == np.float32
     assert scores.tolist() == [[207.0], [207.0]]
+
+
+def test_nvforest_goes_before_cuml_where_it_is_installed(asked: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forest:
+        def predict(self, X: np.ndarray, *, chunk_size: int | None = None) -> np.ndarray:  # noqa: N803
+            return X.sum(axis=1, keepdims=True)
+
+    def load_model(  # nvforest 26.04 to 26.08
+        model_file: str,
+        *,
+        model_type=None,
+        device="auto",
+        layout="depth_first",
+        default_chunk_size=None,
+        align_bytes=None,
+        precision=None,
+        device_id=None,
+        handle=None,
+    ) -> Forest:
+        asked["nvforest"] = (model_file, model_type, device, precision, device_id)
+        return Forest()
+
+    module = ModuleType("nvforest")
+    module.load_model = load_model
+    monkeypatch.setitem(sys.modules, "nvforest", module)
+    forest = DeviceForest(Path("some") / "checkpoint.tl", 1)
+    assert asked["nvforest"] == ("some/checkpoint.tl", "treelite_checkpoint", "gpu", None, 1)
+    assert "forest" not in asked
+    assert forest.predict(np.ones((2, 207), np.float32)).tolist() == [[207.0], [207.0]]
 
 
 def test_the_pool_is_set_up_once_in_a_process(asked: dict) -> None:

@@ -42,7 +42,8 @@ class Nothing:
 
 def test_the_device_gives_what_the_host_gives(folder: Path, xp: Any) -> None:
     tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(xp), xp)
-    device = DevicePreprocess(tokenizer, DeviceFeatures(FeatureSpec.load(folder / FEATURES), xp))
+    features = DeviceFeatures(FeatureSpec.load(folder / FEATURES), xp)
+    device = DevicePreprocess(tokenizer, features, HostPreprocess(folder))
     for made, right in zip(device.prepare(PASSAGES), HostPreprocess(folder).prepare(PASSAGES), strict=True):
         assert made.dtype == right.dtype
         np.testing.assert_array_equal(to_host(made), right)
@@ -52,3 +53,25 @@ def test_rows_are_cut_from_all_three(folder: Path) -> None:
     made = HostPreprocess(folder).prepare(PASSAGES)
     for part, whole in zip(made.rows(2, 5), made, strict=True):
         np.testing.assert_array_equal(part, whole[2:5])
+
+
+@pytest.mark.parametrize("room", [0, 60, 400, 10_000])
+def test_a_batch_that_does_not_fit_the_devices_memory_is_prepared_in_parts(folder: Path, room: int) -> None:
+    told: list[int] = []
+
+    class Small(DeviceFeatures):
+        """Has memory for so many characters."""
+
+        def extract(self, texts):
+            if sum(map(len, texts)) > room:
+                raise MemoryError
+            return super().extract(texts)
+
+    tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(np), np)
+    features = Small(FeatureSpec.load(folder / FEATURES), np)
+    texts = ["Rain.", *PASSAGES[:4], "Sun and snow, and then the rain again."]
+    prepared = DevicePreprocess(tokenizer, features, HostPreprocess(folder), told.append).prepare(texts)
+    for made, right in zip(prepared, HostPreprocess(folder).prepare(texts), strict=True):
+        assert made.dtype == right.dtype
+        np.testing.assert_array_equal(made, right)
+    assert sum(told) == sum(len(text) > room for text in texts)

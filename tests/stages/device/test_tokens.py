@@ -91,6 +91,20 @@ def test_long_texts_are_cut_as_hugging_face_does(device: DeviceTokenizer, tokeni
     assert_right(device, tokenizer, ["rain " * n_words, "rain"])
 
 
+def test_white_space_that_stays_within_a_word_is_odd(tokenizer: Tokenizer) -> None:
+    class Keeps(StandIn):
+        """Leaves a no-break space in place, which is no space to cuDF's tokenizer."""
+
+        def normalize(self, texts: Sequence[str]) -> list[str]:
+            return [
+                text if "\u00a0" in text else given for text, given in zip(texts, super().normalize(texts), strict=True)
+            ]
+
+    device = DeviceTokenizer(tokenizer, Keeps(tokenizer), np)
+    assert device.rows_for_host(["no\u00a0break", "a break"]).tolist() == [0]
+    assert not len(DeviceTokenizer(tokenizer, StandIn(tokenizer), np).rows_for_host(["no\u00a0break"]))
+
+
 def test_plain_english_never_goes_to_the_host(device: DeviceTokenizer) -> None:
     assert not len(device.rows_for_host(PASSAGES))
 
