@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from readability_triton.client.calibration import are_calibrated, intervals_and_levels
 from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
@@ -19,10 +20,11 @@ from readability_triton.client.errors import (
     ServerUnreachableError,
 )
 from readability_triton.client.scores import Details, Scores
+from readability_triton.client.served_model import ROUTING, ServedModel
 
 DEFAULT_URL = "grpc://localhost:8001"
 
-DETAILS = ("BERT_SCORE", "CUML_SCORE", "ROUTE", "DEGRADED")
+DETAILS = ("BERT_SCORE", "CUML_SCORE", *ROUTING)
 """Outputs of `bls_pipeline` that it makes only if requested."""
 
 TRIES = 4
@@ -137,26 +139,32 @@ class RequestOptions:
     details: bool = False
 
 
-def infer_arguments(library: Any, batch: Batch, options: RequestOptions) -> dict[str, Any]:
+def infer_arguments(library: Any, batch: Batch, options: RequestOptions, model: ServedModel) -> dict[str, Any]:
     """Arguments for `infer` of the `tritonclient` module `library`, besides the model's name."""
+    further = DETAILS if options.details else ROUTING if model.is_calibrated and model.reports_routes else ()
     inputs = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
-    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *(DETAILS if options.details else ()))]
+    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *further)]
     arguments: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
     if options.parameters:
         arguments["parameters"] = dict(options.parameters)
     return arguments
 
 
-def read_scores(answer: Any, model: str, n_texts: int, details: bool) -> Scores:
+def read_scores(answer: Any, model: ServedModel, batch: Batch, details: bool) -> Scores:
     """The scores in an answer of `tritonclient`, with details if requested, as far as the model has any."""
-    values, who = answer.as_numpy("SCORE")[:, 0], (model,) * n_texts
+    values, n_texts = answer.as_numpy("SCORE")[:, 0], len(batch.excerpts)
+    route, degraded = (answer.as_numpy(name) for name in ROUTING)
+    routes = None if route is None else tuple(each.decode() for each in route[:, 0])
+    is_degraded = None if degraded is None else degraded[:, 0]
+    calibrated = are_calibrated(model, values, batch.weights[:, 0], routes, is_degraded)
+    intervals, levels = intervals_and_levels(model, values, batch.excerpts[:, 0].tolist(), calibrated)
+    scores = Scores(values, (model.name,) * n_texts, intervals, levels)
     if not details:
-        return Scores(values, who)
-    bert, cuml, route, degraded = (answer.as_numpy(name) for name in DETAILS)
-    if route is None:
-        return Scores(values, who, Details.unknown(n_texts, model))
-    routes = tuple(each.decode() for each in route[:, 0])
-    return Scores(values, who, Details(bert[:, 0], cuml[:, 0], routes, degraded[:, 0]))
+        return scores
+    if routes is None or is_degraded is None:
+        return replace(scores, details=Details.unknown(n_texts, model.name))
+    bert, cuml = (answer.as_numpy(name)[:, 0] for name in ("BERT_SCORE", "CUML_SCORE"))
+    return replace(scores, details=Details(bert, cuml, routes, is_degraded))
 
 
 def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> ReadabilityError:

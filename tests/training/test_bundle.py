@@ -126,7 +126,7 @@ def test_what_fine_tuning_changed_takes_about_a_byte_a_weight(trained):
 def test_interval_and_levels_come_back(trained, tmp_path):
     facts = replace(
         trained.bundle.facts,
-        interval=IntervalTable(0.9, [50], [[0.5], []], [[-1.5, -2.0], [-1.0]], [[1.5, 1.0], [1.0]]),
+        interval=IntervalTable(0.9, 215, [50], [[0.5], []], [[-1.5, -2.0], [-1.0]], [[1.5, 1.0], [1.0]]),
         level_line=LevelLine(2.0, -1.0, 0.5),
     )
     replace(trained.bundle, facts=facts).save(tmp_path)
