@@ -16,6 +16,7 @@ from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.scores import Scores
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
 
@@ -43,33 +44,36 @@ def demo(model_repository: Path) -> None:
 
 def _compare(scorers: list[Scorer]) -> tuple[Table, float]:
     caption = f"higher is easier; latency is the median of {REPEATS} requests, in turn"
-    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption, caption_justify="left", pad_edge=False)
     table.add_column("passage", no_wrap=True)
     for name in PIPELINES:
         table.add_column(name, justify="right", no_wrap=True)
         table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("easier than", justify="right")
+    table.add_column("easier\nthan", justify="right", no_wrap=True)
+    table.add_column("CEFR", justify="right", no_wrap=True)
     disagreement = 0.0
     for scorer in scorers:
         scorer.score(["A request that is not timed, for what is made on first use."])
     for passage, text in sample_passages().items():
-        scores, milliseconds = _score_in_turn(scorers, text)
+        answers, milliseconds = _score_in_turn(scorers, text)
+        scores = [float(answer.values[0]) for answer in answers]
         disagreement = max(disagreement, max(scores) - min(scores))
-        percentile = scorers[0].served_model().percentile(scores[0])
+        percentile, level = scorers[0].served_model().percentile(scores[0]), answers[0].level[0]
         cells = [
             cell for pair in zip(scores, milliseconds, strict=True) for cell in (f"{pair[0]:.4f}", f"{pair[1]:.1f}")
         ]
-        table.add_row(passage, *cells, f"{percentile:.0f} %" if percentile is not None else "")
+        table.add_row(passage, *cells, f"{percentile:.0f} %" if percentile is not None else "", level or "")
     return table, disagreement
 
 
-def _score_in_turn(scorers: list[Scorer], text: str) -> tuple[list[float], list[float]]:
-    """Each scorer's score of `text` and its median latency in milliseconds."""
+def _score_in_turn(scorers: list[Scorer], text: str) -> tuple[list[Scores], list[float]]:
+    """Each scorer's last answer for `text` and its median latency in milliseconds."""
     samples: list[list[float]] = [[] for _ in scorers]
-    scores = [0.0] * len(scorers)
+    answers: list[Scores] = []
     for _ in range(REPEATS):
-        for number, scorer in enumerate(scorers):
+        answers = []
+        for scorer, own in zip(scorers, samples, strict=True):
             start = time.perf_counter()
-            scores[number] = float(scorer.score([text]).values[0])
-            samples[number].append((time.perf_counter() - start) * 1000)
-    return scores, [statistics.median(each) for each in samples]
+            answers.append(scorer.score([text]))
+            own.append((time.perf_counter() - start) * 1000)
+    return answers, [statistics.median(each) for each in samples]

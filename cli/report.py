@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from readability_triton.client.documents import ScoredDocument
+from readability_triton.client.documents import ScoredDocument, ScoredPassage
 
 CSV_COLUMNS = (
     "document",
@@ -20,6 +21,9 @@ CSV_COLUMNS = (
     "words",
     "score",
     "percentile",
+    "low",
+    "high",
+    "level",
     "answered_by",
     "route",
     "degraded",
@@ -27,22 +31,39 @@ CSV_COLUMNS = (
 
 
 def as_table(documents: Sequence[ScoredDocument]) -> Table:
-    """A row a document; for one of several passages, its mean, then a row each, the hardest marked."""
+    """A row a document; for one of several passages, its mean, then a row each, the hardest marked.
+
+    Under `±` stands the larger of an interval's two sides.
+    """
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("document", "words", "score", "easier than"):
+    for column in ("document", "words", "score", "±", "easier than", "CEFR"):
         table.add_column(column, justify="left" if column == "document" else "right", overflow="fold")
     for document in documents:
         n_words = sum(scored.passage.words for scored in document.passages)
         name = Text(document.name)
         if any(scored.degraded for scored in document.passages):
             name.append("  degraded", style="bold red")
-        table.add_row(name, str(n_words), f"{document.score:.2f}", _share(document.percentile))
+        table.add_row(name, str(n_words), *_figures(document))
         if len(document.passages) > 1:
             for number, scored in enumerate(document.passages):
                 mark = "  ◀ hardest" if number == document.hardest else ""
-                cells = (str(scored.passage.words), f"{scored.score:.2f}", _share(scored.percentile))
+                cells = (str(scored.passage.words), *_figures(scored))
                 table.add_row(f"  passage {number + 1}{mark}", *cells, style="dim" if not mark else "bold")
     return table
+
+
+def _figures(scored: ScoredDocument | ScoredPassage) -> tuple[str, str, str, str]:
+    """Score, the larger side of its interval rounded up, percentile, level; blank where not known."""
+    share = "" if scored.percentile is None else f"{scored.percentile:.0f} %"
+    return f"{scored.score:.2f}", _larger_side(scored), share, scored.level or ""
+
+
+def _larger_side(scored: ScoredDocument | ScoredPassage) -> str:
+    if scored.interval is None:
+        return ""
+    low, high = scored.interval
+    side = max(scored.score - low, high - scored.score)
+    return f"{math.ceil(round(side * 100, 3)) / 100:.2f}"
 
 
 def as_json(documents: Sequence[ScoredDocument]) -> str:
@@ -57,10 +78,11 @@ def as_csv(documents: Sequence[ScoredDocument]) -> str:
     writer.writerow(CSV_COLUMNS)
     for document in documents:
         for number, scored in enumerate(document.passages, start=1):
-            passage, percentile = scored.passage, _rounded(scored.percentile, 1)
+            passage = scored.passage
+            what = (round(scored.score, 4), *_meaning(scored).values())
             where = (document.name, number, passage.start, passage.end, passage.words)
             how = (" ".join(document.answered_by), scored.route, "true" if scored.degraded else "false")
-            writer.writerow((*where, round(scored.score, 4), percentile, *how))
+            writer.writerow((*where, *what, *how))
     return out.getvalue()
 
 
@@ -68,7 +90,7 @@ def _document(document: ScoredDocument) -> dict[str, Any]:
     return {
         "name": document.name,
         "score": round(document.score, 4),
-        "percentile": _rounded(document.percentile, 1),
+        **_meaning(document),
         "hardest_passage": document.hardest + 1,
         "answered_by": document.answered_by,
         "passages": [
@@ -77,7 +99,7 @@ def _document(document: ScoredDocument) -> dict[str, Any]:
                 "end": scored.passage.end,
                 "words": scored.passage.words,
                 "score": round(scored.score, 4),
-                "percentile": _rounded(scored.percentile, 1),
+                **_meaning(scored),
                 "route": scored.route,
                 "degraded": scored.degraded,
             }
@@ -86,8 +108,15 @@ def _document(document: ScoredDocument) -> dict[str, Any]:
     }
 
 
-def _share(percentile: float | None) -> str:
-    return "" if percentile is None else f"{percentile:.0f} %"
+def _meaning(scored: ScoredDocument | ScoredPassage) -> dict[str, float | str | None]:
+    """What a score means, in the order of the columns; None where not known."""
+    low, high = scored.interval or (None, None)
+    return {
+        "percentile": _rounded(scored.percentile, 1),
+        "low": _rounded(low, 4),
+        "high": _rounded(high, 4),
+        "level": scored.level,
+    }
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -77,6 +77,11 @@ class AsyncScorer(Connection):
         return await ask(name)
 
     async def _describe(self, name: str) -> ServedModel:
+        if name not in self._described:
+            self._described[name] = await self._request_description(name)
+        return self._described[name]
+
+    async def _request_description(self, name: str) -> ServedModel:
         as_json = {"as_json": True} if self._is_grpc else {}
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -85,10 +90,11 @@ class AsyncScorer(Connection):
             raise translate(error, url=self.url) from error
 
     async def _infer(self, name: str, batch: Batch) -> Scores:
-        arguments = infer_arguments(self._library, batch, self._options_for(name))
+        model, asked = await self._describe(name), self._options_for(name)
+        arguments = infer_arguments(self._library, batch, asked, model)
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await self._client.infer(name, **arguments)
-            return read_scores(answer, name, len(batch.excerpts), self._options.details)
+            return read_scores(answer, model, batch, self._options.details)
         except (InferenceServerException, OSError, aiohttp.ClientError) as error:
             raise translate(error, batch.start, self.url) from error

@@ -55,6 +55,7 @@ class Connection:
         timeouts = {} if self._is_grpc else dict.fromkeys(self.HTTP_TIMEOUTS, timeout_s)
         self._client = self._library.InferenceServerClient(address.location, **timeouts)
         self._served_model: ServedModel | None = None
+        self._described: dict[str, ServedModel] = {}
 
     def _rows_per_request(self, model: ServedModel) -> int:
         return min(self._batch_size, model.max_batch_size or 1)

@@ -1,6 +1,7 @@
 """Cut a document into passages as long as the excerpts that the models were trained on."""
 
 import re
+from math import ceil
 from typing import NamedTuple
 
 from readability_triton.stages.text import sentence_spans, words
@@ -26,7 +27,7 @@ class Passage(NamedTuple):
 
 
 def cut(document: str) -> list[Passage]:
-    """Passages of about 180 words that end where sentences end and are of about the same length.
+    """Passages of about the same length, 103 to 180 words on average, that end where sentences end.
 
     A sentence too long for a passage is cut between words. A document without a word is one passage.
     """
@@ -35,7 +36,7 @@ def cut(document: str) -> list[Passage]:
     total = sum(lengths)
     if total <= LONGEST_EXCERPT:
         return [_passage(document, 0, len(document))]
-    share = total / max(2, round(total / WORDS_PER_PASSAGE))
+    share = total / max(2, ceil(total / WORDS_PER_PASSAGE))
     passages: list[Passage] = []
     first, done = 0, 0
     for last, length in enumerate(lengths):

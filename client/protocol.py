@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
+from readability_triton.client.calibration import are_calibrated, intervals_and_levels
 from readability_triton.client.errors import (
     InferenceError,
     InvalidRequestError,
@@ -19,16 +20,21 @@ from readability_triton.client.errors import (
     ServerUnreachableError,
 )
 from readability_triton.client.scores import Details, Scores
+from readability_triton.client.served_model import ROUTING, ServedModel
 
 DEFAULT_URL = "grpc://localhost:8001"
 
-DETAILS: Mapping[str, type] = {
+DETAILS = ("BERT_SCORE", "CUML_SCORE", *ROUTING)
+"""Outputs of `bls_pipeline` that it makes only if requested."""
+
+OUTPUT_TYPES: Mapping[str, type] = {
+    "SCORE": np.float32,
     "BERT_SCORE": np.float32,
     "CUML_SCORE": np.float32,
     "ROUTE": np.object_,
     "DEGRADED": np.bool_,
 }
-"""Outputs of `bls_pipeline` that it makes only if requested, and their types."""
+"""Outputs, each [B, 1]."""
 
 TRIES = 4
 """How often a request is sent that fails because of another one in its batch."""
@@ -142,29 +148,40 @@ class RequestOptions:
     details: bool = False
 
 
-def infer_arguments(library: Any, batch: Batch, options: RequestOptions) -> dict[str, Any]:
+def infer_arguments(library: Any, batch: Batch, options: RequestOptions, model: ServedModel) -> dict[str, Any]:
     """Arguments for `infer` of the `tritonclient` module `library`, besides the model's name."""
+    further = DETAILS if options.details else ROUTING if model.is_calibrated and model.reports_routes else ()
     inputs = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
-    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *(DETAILS if options.details else ()))]
+    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *further)]
     arguments: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
     if options.parameters:
         arguments["parameters"] = dict(options.parameters)
     return arguments
 
 
-def read_scores(answer: Any, model: str, n_texts: int, details: bool) -> Scores:
+def read_scores(answer: Any, model: ServedModel, batch: Batch, details: bool) -> Scores:
     """The scores in an answer of `tritonclient`, with details if requested, as far as the model has any.
 
     Raises:
         InferenceServerException: if an output is missing, or not of its type and [B, 1].
     """
-    values, who = column(answer, model, "SCORE", n_texts, np.float32)[:, 0], (model,) * n_texts
+
+    def read(output: str) -> NDArray[Any]:
+        dtype = OUTPUT_TYPES[output]
+        return column(answer, model.name, output, len(batch.excerpts), dtype)[:, 0]
+
+    values = read("SCORE")
+    has_routes = all(answer.as_numpy(name) is not None for name in ROUTING)
+    routes = tuple(each.decode() for each in read("ROUTE")) if has_routes else None
+    is_degraded = read("DEGRADED") if has_routes else None
+    calibrated = are_calibrated(model, values, batch.weights[:, 0], routes, is_degraded)
+    intervals, levels = intervals_and_levels(model, values, batch.excerpts[:, 0].tolist(), calibrated)
+    scores = Scores(values, (model.name,) * len(values), intervals, levels)
     if not details:
-        return Scores(values, who)
-    if answer.as_numpy("ROUTE") is None:
-        return Scores(values, who, Details.unknown(n_texts, model))
-    bert, cuml, route, degraded = (column(answer, model, name, n_texts, dtype)[:, 0] for name, dtype in DETAILS.items())
-    return Scores(values, who, Details(bert, cuml, tuple(each.decode() for each in route), degraded))
+        return scores
+    if routes is None or is_degraded is None:
+        return replace(scores, details=Details.unknown(len(values), model.name))
+    return replace(scores, details=Details(read("BERT_SCORE"), read("CUML_SCORE"), routes, is_degraded))
 
 
 def column(answer: Any, model: str, output: str, n_rows: int, dtype: Any) -> NDArray[Any]:

@@ -57,7 +57,8 @@ class Scorer(Connection):
             on_progress: called after each request with the number of texts just scored.
 
         Returns:
-            Scores in the order of `texts`, with the pipeline that answered for each.
+            Scores in the order of `texts`, each with the pipeline that answered, an interval and a CEFR level;
+            `Scores` says which scores have neither.
 
         Raises:
             InvalidRequestError: if a text or a weight is refused; `row` says which.
@@ -102,6 +103,11 @@ class Scorer(Connection):
         return ask(name)
 
     def _describe(self, name: str) -> ServedModel:
+        if name not in self._described:
+            self._described[name] = self._request_description(name)
+        return self._described[name]
+
+    def _request_description(self, name: str) -> ServedModel:
         options = {"as_json": True, "client_timeout": self._timeout_s} if self._is_grpc else {}
         try:
             return ServedModel.of(self._client.get_model_config(name, **options))
@@ -109,10 +115,11 @@ class Scorer(Connection):
             raise translate(error, url=self.url) from error
 
     def _infer(self, name: str, batch: Batch) -> Scores:
-        arguments = infer_arguments(self._library, batch, self._options_for(name))
+        model, asked = self._describe(name), self._options_for(name)
+        arguments = infer_arguments(self._library, batch, asked, model)
         limit = {"client_timeout": self._timeout_s} if self._is_grpc else {}
         try:
             answer = self._client.infer(name, **arguments, **limit)
-            return read_scores(answer, name, len(batch.excerpts), self._options.details)
+            return read_scores(answer, model, batch, self._options.details)
         except (InferenceServerException, OSError) as error:
             raise translate(error, batch.start, self.url) from error

@@ -46,21 +46,31 @@ class Scores:
     Attributes:
         values: FP32 [N], higher is easier.
         answered_by: N names of the model that answered for each.
+        interval: FP32 [N, 2], lower and upper end, which hold the human score of 90 % of texts; NaN where the interval
+            is not known: for another `bert_weight` than the fitted one, a degraded answer, one without a model that has
+            a share in the blend, a text without a word or longer than any that was calibrated on (215 words), and a
+            server whose configuration has no intervals.
+        level: N times the nearest CEFR level, such as `B1`; None in the same cases, but for the length. The error of
+            a level, in levels, is `ServedModel.level_line.error`: root mean square, on single sentences. It was not
+            measured on longer texts.
         details: if requested.
     """
 
     values: NDArray[np.float32]
     answered_by: tuple[str, ...]
+    interval: NDArray[np.float32]
+    level: tuple[str | None, ...]
     details: Details | None = None
 
     @classmethod
     def joined(cls, parts: "Sequence[Scores]") -> "Scores":
         """The scores of several requests, one after the other; their details if all have some."""
-        values = [part.values for part in parts]
-        names = tuple(name for part in parts for name in part.answered_by)
+        no_values, no_intervals = np.empty(0, dtype=np.float32), np.empty((0, 2), dtype=np.float32)
         details = [part.details for part in parts if part.details is not None]
         return cls(
-            np.concatenate(values) if values else np.empty(0, dtype=np.float32),
-            names,
+            np.concatenate([no_values, *(part.values for part in parts)]),
+            tuple(name for part in parts for name in part.answered_by),
+            np.concatenate([no_intervals, *(part.interval for part in parts)]),
+            tuple(level for part in parts for level in part.level),
             Details.joined(details) if details and len(details) == len(parts) else None,
         )

@@ -1,6 +1,6 @@
 """What the configuration of a served pipeline says of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,9 @@ import numpy as np
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.stages.cefr import LevelLine
 from readability_triton.stages.interval import IntervalTable
+
+ROUTING = ("ROUTE", "DEGRADED")
+"""Outputs of `bls_pipeline` that say by which way a row was answered; made only if requested."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class ServedModel:
         target_quantiles: evenly spaced quantiles of the training scores, least to greatest; may be empty.
         intervals: how far a score may lie from what people would say; None if the configuration has no such table.
         level_line: from scores to CEFR levels; None if the configuration has none.
+        outputs: names of the tensors that the model gives.
     """
 
     name: str
@@ -30,6 +34,7 @@ class ServedModel:
     target_quantiles: tuple[float, ...]
     intervals: IntervalTable | None = None
     level_line: LevelLine | None = None
+    outputs: Set[str] = frozenset()
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "ServedModel":
@@ -44,14 +49,18 @@ class ServedModel:
             tuple(map(float, parameters.get("target_quantiles", "").split())),
             IntervalTable.from_text(table) if table else None,
             LevelLine(*map(float, line.split())) if line else None,
+            frozenset(output["name"] for output in config.get("output", ())),
         )
 
-    def interval(self, score: float, n_words: int) -> tuple[float, float] | None:
-        """Ends of the interval around the score of a text of so many words; None if the configuration has no table."""
-        if self.intervals is None:
-            return None
-        low, high = self.intervals.interval(np.array([score]), np.array([n_words]))
-        return float(low[0]), float(high[0])
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the configuration says how to find intervals or levels."""
+        return self.intervals is not None or self.level_line is not None
+
+    @property
+    def reports_routes(self) -> bool:
+        """Whether the model may answer by several ways, and says by which it did."""
+        return self.outputs >= set(ROUTING)
 
     def level(self, score: float) -> str | None:
         """The CEFR level nearest to a score, such as `B1`; None if the configuration has no line."""

@@ -14,6 +14,7 @@ class IntervalTable:
 
     Attributes:
         level: share of texts whose human score the interval holds, such as 0.9.
+        longest: words of the longest text that the table was calibrated on.
         words: W - 1 rising edges between bands of words; an edge belongs to the band above it.
         scores: of each of W bands, S - 1 rising edges between bands of scores.
         low: what is added to a score for the lower end, [W][S].
@@ -21,6 +22,7 @@ class IntervalTable:
     """
 
     level: float
+    longest: int
     words: Sequence[int]
     scores: Sequence[Sequence[float]]
     low: Sequence[Sequence[float]]
@@ -46,7 +48,10 @@ class IntervalTable:
     def interval(
         self, scores: NDArray[np.float64], words: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Lower and upper ends FP64 [N] of scores [N] of texts of so many words [N]."""
+        """Lower and upper ends FP64 [N] of scores [N] of texts of so many words [N].
+
+        NaN for texts without a word or with more than `longest`: nothing is known of them.
+        """
         bands = np.searchsorted(self.words, words, side="right")
         low, high = np.empty((2, len(scores)))
         for band, edges in enumerate(self.scores):
@@ -54,6 +59,8 @@ class IntervalTable:
             cells = np.searchsorted(edges, scores[rows], side="right")
             low[rows] = scores[rows] + np.asarray(self.low[band])[cells]
             high[rows] = scores[rows] + np.asarray(self.high[band])[cells]
+        unknown = (words < 1) | (words > self.longest)
+        low[unknown] = high[unknown] = np.nan
         return low, high
 
     def to_text(self) -> str:

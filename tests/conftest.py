@@ -52,11 +52,13 @@ class WireServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     Attributes:
         down: models that are not ready.
         hangs: what hangs until the test ends, of "ModelConfig" and "ModelInfer".
+        parameters: in the configuration of every model.
     """
 
     def __init__(self) -> None:
         self.down: set[str] = set()
         self.hangs: set[str] = set()
+        self.parameters = dict(PARAMETERS)
         self.finished = threading.Event()
         self.server = grpc.server(ThreadPoolExecutor(4))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self.server)
@@ -66,7 +68,7 @@ class WireServer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._hinder("ModelConfig", request.name, context)
         config = model_config_pb2.ModelConfig(name=request.name, max_batch_size=4)
-        for key, value in PARAMETERS.items():
+        for key, value in self.parameters.items():
             config.parameters[key].string_value = value
         return service_pb2.ModelConfigResponse(config=config)
 

@@ -41,6 +41,7 @@ class Facts:
         counts: whether counts of tokens enter the encoder's score.
         interval: how far a score may lie from what people would say; None if it was not calibrated.
         level_line: from scores to CEFR levels; None if no levels were at hand.
+        made_by: the program that trained the weights, for the model card.
     """
 
     encoder: str
@@ -52,6 +53,7 @@ class Facts:
     counts: bool = False
     interval: IntervalTable | None = None
     level_line: LevelLine | None = None
+    made_by: str = "`readability train`"
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":

@@ -55,7 +55,7 @@ def calibrate(
         score_edges.append(between)
         low.append([round(lower, 4) for lower, _ in ends])
         high.append([round(upper, 4) for _, upper in ends])
-    return IntervalTable(level, edges, score_edges, low, high)
+    return IntervalTable(level, int(words.max()), edges, score_edges, low, high)
 
 
 def coverage(

@@ -22,7 +22,8 @@ SMALLEST_KIND = 100
 _TEMPLATE = Template("""\
 # Model card
 
-What `readability train` left behind; `readability build` joins it with the base encoder.
+Made by $made_by.
+`readability build` joins it with the base encoder.
 
 | part | what |
 | --- | --- |
@@ -39,6 +40,8 @@ $n_rows excerpts from $n_urls sources with human scores of ease of reading, high
 folder, and the base encoder is not either: it holds differences from its weights.
 
 $licence
+
+To train on data of your own: `readability train --data mine.csv --bundle my_bundle`.
 
 ## Figures
 
@@ -85,6 +88,7 @@ def write_model_card(
     ]
     blend = _blend(trained.out_of_fold, weight)
     card = _TEMPLATE.substitute(
+        made_by=facts.made_by,
         encoder=facts.encoder,
         sha256=facts.encoder_sha256,
         tuned=_tuned(recipe, trained.epochs),

@@ -10,10 +10,13 @@ from rich.console import Console
 from readability_triton.cli.report import CSV_COLUMNS, as_csv, as_json, as_table
 from readability_triton.client.documents import ScoredDocument, ScoredPassage
 from readability_triton.client.passages import Passage
+from readability_triton.stages.cefr import NAMES
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 numbers = st.floats(-5, 5)
 shares = st.none() | st.floats(0, 100)
+intervals = st.none() | st.tuples(st.floats(-9, -5), st.floats(5, 9))
+levels = st.none() | st.sampled_from(NAMES)
 
 
 @st.composite
@@ -21,10 +24,12 @@ def documents(draw) -> ScoredDocument:
     parts, at = [], 0
     for _ in range(draw(st.integers(1, 4))):
         words = draw(st.integers(1, 205))
-        parts.append(ScoredPassage(Passage(at, at + 3 * words, "x" * 3 * words, words), draw(numbers), draw(shares)))
+        passage = Passage(at, at + 3 * words, "x" * 3 * words, words)
+        meaning = {"interval": draw(intervals), "level": draw(levels)}
+        parts.append(ScoredPassage(passage, draw(numbers), draw(shares), **meaning))
         at += 3 * words + 1
     answered_by = draw(st.sampled_from([["bls_pipeline"], ["bls_pipeline", "ensemble_all"]]))
-    return ScoredDocument(draw(names), draw(numbers), draw(shares), parts, answered_by)
+    return ScoredDocument(draw(names), draw(numbers), draw(shares), parts, answered_by, draw(intervals), draw(levels))
 
 
 def shown(*given_documents: ScoredDocument) -> str:
@@ -50,6 +55,9 @@ def test_json_shows_everything_about_each_document(given_documents):
         assert each["score"] == near(truth.score, 4)
         assert each["percentile"] == near(truth.percentile, 1)
         assert each["answered_by"] == truth.answered_by
+        for shown, known in ((each, truth), *zip(each["passages"], truth.passages, strict=True)):
+            low, high = known.interval or (None, None)
+            assert (shown["low"], shown["high"], shown["level"]) == (near(low, 4), near(high, 4), known.level)
         lowest = min(passage["score"] for passage in each["passages"])
         assert each["passages"][each["hardest_passage"] - 1]["score"] == near(lowest, 3)
         assert [(one["start"], one["end"], one["words"]) for one in each["passages"]] == [
@@ -68,6 +76,9 @@ def test_csv_has_a_line_a_passage_whatever_the_documents_name(given_documents):
         assert float(row["score"]) == near(part.score, 4)
         assert (float(row["percentile"]) if row["percentile"] else None) == near(part.percentile, 1)
         assert row["answered_by"].split() == each.answered_by
+        ends = part.interval or (None, None)
+        assert [float(row[end]) if row[end] else None for end in ("low", "high")] == [near(end, 4) for end in ends]
+        assert row["level"] == (part.level or "")
 
 
 def test_neither_json_nor_csv_repeats_the_text():
@@ -91,6 +102,18 @@ def test_the_table_shows_the_mean_every_passage_and_the_hardest():
     assert ["passage", "1", "100", "0.50", "40", "%"] in lines
     assert ["passage", "2", "◀", "hardest", "101", "-2.00", "40", "%"] in lines
     assert ["passage", "3", "102", "0.90", "40", "%"] in lines
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [((-2.0, 0.0), "1.00"), ((-2.5, -0.2), "1.50"), ((-1.2, 0.401), "1.41"), ((-1.0, -1.0), "0.00")],
+)
+def test_the_table_shows_the_larger_side_of_an_interval_never_rounded_down(interval, expected):
+    passage = ScoredPassage(Passage(0, 9, "words and", 100), -1.0, 40.0, interval=interval, level="B2")
+    one = ScoredDocument("essay.txt", -1.0, 40.0, [passage], ["bls_pipeline"], interval, "B2")
+    (line,) = [line.split() for line in shown(one).splitlines() if "essay" in line]
+    assert line == ["essay.txt", "100", "-1.00", expected, "40", "%", "B2"]
+    assert all(head in shown(one) for head in ("±", "CEFR"))
 
 
 def test_only_the_hardest_of_several_passages_is_marked():

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from readability_triton.cli.main import main
 from readability_triton.client.passages import cut
+from readability_triton.stages.interval import IntervalTable
 
 
 def score(*arguments: str, stdin: bytes | None = None):
@@ -59,6 +60,44 @@ def test_standard_input_is_read_where_asked_or_where_there_are_no_files(wire, ar
     (document,) = json.loads(result.stdout)["documents"]
     assert document["name"] == "-"
     assert document["score"] == len("Größer.".encode()) / 2
+
+
+@pytest.fixture
+def calibrated(wire):
+    """A server whose pipelines have intervals and levels."""
+    wire.parameters |= {
+        "interval": IntervalTable(0.9, 215, [], [[]], [[-1.0]], [[1.5]]).to_text(),
+        "level_line": "4.0 -0.5 0.49",
+    }
+    return wire
+
+
+def test_every_format_shows_interval_and_level(calibrated):
+    (document,) = json.loads(score("--url", calibrated.url, "--format", "json", stdin=b"Yes.").stdout)["documents"]
+    for each in (document, *document["passages"]):
+        assert (each["score"], each["low"], each["high"], each["level"]) == (2.0, 1.0, 3.5, "B1")
+    (row,) = csv.DictReader(io.StringIO(score("--url", calibrated.url, "--format", "csv", stdin=b"Yes.").stdout))
+    assert (row["score"], row["low"], row["high"], row["level"]) == ("2.0", "1.0", "3.5", "B1")
+    (line,) = [
+        line.split() for line in score("--url", calibrated.url, stdin=b"Yes.").stdout.splitlines() if " 1 " in line
+    ]
+    assert line == ["-", "1", "2.00", "1.50", "2", "%", "B1"]
+
+
+def test_with_another_weight_neither_is_shown_and_no_format_says_nan(calibrated):
+    given_weight = ("--url", calibrated.url, "--bert-weight", "0.25")
+    (document,) = json.loads(score(*given_weight, "--format", "json", stdin=b"Yes.").stdout)["documents"]
+    for each in (document, *document["passages"]):
+        assert (each["low"], each["high"], each["level"]) == (None, None, None)
+    (row,) = csv.DictReader(io.StringIO(score(*given_weight, "--format", "csv", stdin=b"Yes.").stdout))
+    assert (row["low"], row["high"], row["level"]) == ("", "", "")
+    for style in ("table", "csv", "json"):
+        assert "nan" not in score(*given_weight, "--format", style, stdin=b"Yes.").stdout.lower()
+
+
+def test_help_says_what_the_columns_mean_and_how_often_intervals_hold():
+    text = score("--help").stdout
+    assert all(each in text for each in ("±", "CEFR", "90.2 %", "0.49 levels", "low, high and level"))
 
 
 @pytest.mark.parametrize(("weight", "expected"), [("0", 0.0), ("0.25", 1.0), ("1", 4.0)])

@@ -10,6 +10,7 @@ from tritonclient.utils import deserialize_bytes_tensor
 
 from readability_triton.client.async_scorer import AsyncScorer
 from readability_triton.client.scorer import Scorer
+from readability_triton.stages.interval import IntervalTable
 
 
 class FakeClient:
@@ -21,6 +22,8 @@ class FakeClient:
         requested: model, outputs and parameters of each, in order.
         tells_details: models that have more to say than scores.
         described: models whose configuration was requested, in order.
+        outputs: of each model, those that its configuration lists.
+        routing: given the texts of a request, the route of each and whether it is degraded; None for `FakeAnswer`'s.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -33,6 +36,8 @@ class FakeClient:
         self.requested: list[tuple[str, list[str], dict[str, Any] | None]] = []
         self.tells_details = {"bls_pipeline"}
         self.described: list[str] = []
+        self.outputs: dict[str, list[str]] = {}
+        self.routing: Callable[[list[bytes]], tuple[list[str], list[bool]]] | None = None
         self.closed = False
 
     def get_model_config(self, model: str, **options: Any) -> dict[str, Any]:
@@ -40,7 +45,8 @@ class FakeClient:
         if error := self.refuse_to_describe(model):
             raise error
         parameters = {key: {"string_value": value} for key, value in self.parameters.items()}
-        config = {"name": model, "max_batch_size": self.max_batch_size, "parameters": parameters}
+        outputs = [{"name": name} for name in self.outputs.get(model, [])]
+        config = {"name": model, "max_batch_size": self.max_batch_size, "parameters": parameters, "output": outputs}
         return {"config": config} if self.scheme == "grpc" else config
 
     def infer(
@@ -61,25 +67,30 @@ class FakeClient:
         self.infers.append((model, texts, weights.tolist(), limits))
         if error := self.refuse(model, texts):
             raise error
-        return FakeAnswer(weights * np.array([len(text) for text in texts], dtype=np.float32), names)
+        scores = weights * np.array([len(text) for text in texts], dtype=np.float32)
+        return FakeAnswer(scores, names, self.routing(texts) if self.routing else None)
 
     def close(self) -> None:
         self.closed = True
 
 
 class FakeAnswer:
-    """The route of a text is its score in words, and every other one is degraded."""
+    """The route of a text is its score in words, and every other one is degraded, unless `routing` says otherwise."""
 
-    def __init__(self, scores: np.ndarray, names: list[str]) -> None:
+    def __init__(self, scores: np.ndarray, names: list[str], routing: tuple[list[str], list[bool]] | None) -> None:
         self.scores, self.names = scores.reshape(-1, 1), names
+        self.routes, self.degraded = routing or (
+            [str(score) for score in scores],
+            [row % 2 == 1 for row in range(len(scores))],
+        )
 
     def as_numpy(self, name: str) -> np.ndarray | None:
         tensors = {
             "SCORE": self.scores,
             "BERT_SCORE": self.scores + 1,
             "CUML_SCORE": self.scores + 2,
-            "ROUTE": np.array([[str(score).encode()] for score in self.scores[:, 0]], dtype=object).reshape(-1, 1),
-            "DEGRADED": np.arange(len(self.scores)).reshape(-1, 1) % 2 == 1,
+            "ROUTE": np.array([route.encode() for route in self.routes], dtype=object).reshape(-1, 1),
+            "DEGRADED": np.array(self.degraded, dtype=np.bool_).reshape(-1, 1),
         }
         return tensors[name] if name in self.names else None
 
@@ -98,6 +109,19 @@ class AsyncFakeClient:
 
     async def close(self) -> None:
         self.fake.close()
+
+
+TABLE = IntervalTable(0.9, 215, [3], [[], []], [[-2.0], [-1.0]], [[3.0], [1.5]])
+"""Texts of one or two words have wider intervals."""
+
+
+@pytest.fixture
+def calibrated(fake: FakeClient) -> FakeClient:
+    """Both models have intervals and levels; `bls_pipeline` reports routes, all of both scorers until changed."""
+    fake.parameters |= {"interval": TABLE.to_text(), "level_line": "6.0 -0.5 0.49"}
+    fake.outputs = {"bls_pipeline": ["SCORE", "ROUTE", "DEGRADED"], "ensemble_all": ["SCORE"]}
+    fake.routing = lambda texts: (["bert-large+cuml"] * len(texts), [False] * len(texts))
+    return fake
 
 
 @pytest.fixture(params=["grpc", "http"])

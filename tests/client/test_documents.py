@@ -1,10 +1,23 @@
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from readability_triton.client.documents import MUCH_TO_DO, ScoredDocument, ScoredPassage, score_documents
+from readability_triton.client.documents import (
+    MUCH_TO_DO,
+    ScoredDocument,
+    ScoredPassage,
+    mean_interval,
+    score_documents,
+)
 from readability_triton.client.passages import Passage, cut
+from readability_triton.stages.cefr import NAMES
+from readability_triton.stages.text import words
+from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle, hash_text
+from readability_triton.training.corpus import read_corpus
 
 
 @pytest.fixture
@@ -87,3 +100,80 @@ def test_progress_is_shown_where_there_is_much_to_do(scorer, progress, announced
 @pytest.mark.parametrize(("scores", "expected"), [((1.0,), 0), ((1.0, -2.0, 0.5), 1), ((0.0, -1.0, -1.0), 1)])
 def test_the_hardest_passage_has_the_lowest_score(scores, expected):
     assert document(*scores).hardest == expected
+
+
+def test_a_documents_interval_is_the_mean_of_its_passages_ends_by_words_and_its_level_that_of_the_mean(
+    calibrated, scorer, progress, made_up_text
+):
+    calibrated.parameters["level_line"] = "1.0 0.005 0.49"
+    (scored,) = score_documents(scorer(), [("essay.txt", made_up_text(700))], None, progress)
+    words = [part.passage.words for part in scored.passages]
+    assert len(words) > 2
+    for part in scored.passages:
+        assert part.interval == pytest.approx((part.score - 1.0, part.score + 1.5))
+        assert part.level == NAMES[int(1.5 + 0.005 * part.score) - 1]
+    assert scored.interval == pytest.approx(np.average([part.interval for part in scored.passages], 0, words))
+    assert scored.level == NAMES[int(1.5 + 0.005 * scored.score) - 1]
+
+
+def test_a_passage_without_an_interval_or_a_level_leaves_its_documents_unknown(
+    calibrated, scorer, progress, made_up_text
+):
+    calibrated.routing = lambda texts: (
+        ["cuml"] + ["bert-large+cuml"] * (len(texts) - 1),
+        [False] * len(texts),
+    )
+    mixed, whole = score_documents(scorer(), [("a", made_up_text(500)), ("b", made_up_text(100))], None, progress)
+    assert [part.interval is None for part in mixed.passages] == [True, False, False]
+    assert (mixed.interval, mixed.level, mixed.passages[0].level) == (None, None, None)
+    assert None not in (whole.interval, whole.level)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-5, 0), st.floats(0, 5), st.floats(-5, 5), st.integers(1, 215)), min_size=1, max_size=6
+    )
+)
+def test_a_mean_of_intervals_holds_the_mean_where_each_holds_its_own(rows):
+    low, high, inside, words = zip(*((low, high, min(max(at, low), high), n) for low, high, at, n in rows), strict=True)
+    ends = mean_interval(list(zip(low, high, strict=True)), words)
+    assert ends[0] - 1e-9 <= np.average(inside, weights=words) <= ends[1] + 1e-9
+    assert ends[1] - ends[0] == pytest.approx(np.average(np.subtract(high, low), weights=words), abs=1e-9)
+
+
+def test_where_all_errors_are_alike_the_mean_is_held_as_often_as_each_passage():
+    rng = np.random.default_rng(0)
+    errors = rng.standard_t(5, 20_000)
+    low, high = np.quantile(errors, (0.05, 0.95))
+    ends = mean_interval([(low, high), (2 * low, 2 * high)], [100, 180])
+    means = np.average([errors, 2 * errors], axis=0, weights=[100, 180])
+    assert np.mean((ends[0] <= means) & (means <= ends[1])) == pytest.approx(0.9, abs=0.001)
+
+
+def test_where_errors_are_independent_the_mean_is_held_more_often():
+    rng = np.random.default_rng(1)
+    errors = rng.standard_t(5, (20_000, 4))
+    low, high = np.quantile(errors, (0.05, 0.95))
+    ends = mean_interval([(low, high)] * 4, [1, 1, 1, 1])
+    means = errors.mean(axis=1)
+    assert np.mean((ends[0] <= means) & (means <= ends[1])) > 0.97
+
+
+SHARED_CORPUS = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
+
+
+@pytest.mark.skipif(not SHARED_CORPUS.is_file(), reason="needs the corpus in ../shared/clear")
+def test_on_sources_with_several_excerpts_the_bundles_intervals_hold_the_mean_of_the_human_scores():
+    corpus, bundle = read_corpus(SHARED_CORPUS), Bundle.load(DEFAULT_BUNDLE)
+    kept = np.searchsorted(bundle.out_of_fold.texts, np.array([hash_text(text) for text in corpus.texts], np.uint64))
+    lengths = np.array([len(words(text)) for text in corpus.texts])
+    low, high = bundle.facts.interval.interval(bundle.out_of_fold.bert[kept].astype(float), lengths)
+    by_source: dict[str, list[int]] = {}
+    for row, url in enumerate(corpus.urls):
+        by_source.setdefault(url, []).append(row)
+    held = []
+    for rows in (rows for rows in by_source.values() if len(rows) > 1):
+        ends = mean_interval(list(zip(low[rows], high[rows], strict=True)), lengths[rows])
+        held.append(ends[0] <= np.average(corpus.targets[rows], weights=lengths[rows]) <= ends[1])
+    assert len(held) == 92
+    assert np.mean(held) == pytest.approx(0.989, abs=0.001)

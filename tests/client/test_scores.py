@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 
 from readability_triton.client.scores import Details, Scores
 
-parts = st.lists(st.integers(0, 5).map(lambda n: Scores(np.arange(n, dtype=np.float32), (f"model{n}",) * n)))
+
+def scores_of(n: int, details: Details | None = None) -> Scores:
+    """N scores; that at row r has the interval r - 1 to r + 1 and the level "level r"."""
+    values = np.arange(n, dtype=np.float32)
+    interval = np.stack([values - 1, values + 1], axis=1)
+    return Scores(values, (f"model{n}",) * n, interval, tuple(f"level {row}" for row in range(n)), details)
+
+
+parts = st.lists(st.integers(0, 5).map(scores_of))
 
 
 @given(parts)
@@ -12,7 +20,10 @@ def test_joined_scores_stand_one_after_the_other_with_who_answered(given_parts):
     joined = Scores.joined(given_parts)
     assert joined.values.tolist() == [value for part in given_parts for value in part.values]
     assert joined.answered_by == tuple(name for part in given_parts for name in part.answered_by)
-    assert joined.values.dtype == np.float32
+    assert joined.interval.tolist() == [ends for part in given_parts for ends in part.interval.tolist()]
+    assert joined.level == tuple(level for part in given_parts for level in part.level)
+    assert joined.values.dtype == joined.interval.dtype == np.float32
+    assert joined.interval.shape == (len(joined.values), 2)
 
 
 def details_of(n: int) -> Details:
@@ -22,7 +33,7 @@ def details_of(n: int) -> Details:
 
 @given(st.lists(st.integers(0, 5), min_size=1))
 def test_joined_details_stand_one_after_the_other(sizes):
-    parts = [Scores(np.zeros(n, np.float32), ("m",) * n, details_of(n)) for n in sizes]
+    parts = [scores_of(n, details_of(n)) for n in sizes]
     details = Scores.joined(parts).details
     for name in ("bert", "cuml", "degraded"):
         expected = [value for part in parts for value in getattr(part.details, name)]
@@ -32,8 +43,7 @@ def test_joined_details_stand_one_after_the_other(sizes):
 
 
 def test_there_are_no_details_where_a_part_has_none():
-    plain = Scores(np.zeros(2, np.float32), ("m", "m"))
-    assert Scores.joined([plain, Scores(np.zeros(1, np.float32), ("m",), details_of(1))]).details is None
+    assert Scores.joined([scores_of(2), scores_of(1, details_of(1))]).details is None
     assert Scores.joined([]).details is None
 
 

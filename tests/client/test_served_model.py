@@ -79,16 +79,25 @@ def test_no_weight_and_none_of_the_models_own_is_an_error_that_says_what_to_pass
 
 
 def test_intervals_and_levels_are_those_of_the_configuration():
-    table = IntervalTable(0.9, [50], [[], []], [[-1.5], [-1.0]], [[1.5], [1.0]])
+    table = IntervalTable(0.9, 215, [50], [[], []], [[-1.5], [-1.0]], [[1.5], [1.0]])
     parameters = {"interval": {"string_value": table.to_text()}, "level_line": {"string_value": "2.0 -1.0 0.5"}}
     model = ServedModel.of({"name": "m", "parameters": parameters})
-    assert model.interval(0.5, 9) == (-1.0, 2.0)
-    assert model.interval(0.5, 180) == (-0.5, 1.5)
+    assert model.intervals == table
+    assert model.is_calibrated
     assert model.level(-1.0) == "B1"
 
 
 @pytest.mark.parametrize("parameters", [{}, {"interval": {"string_value": ""}, "level_line": {"string_value": ""}}])
 def test_a_configuration_without_them_gives_neither_interval_nor_level(parameters):
     model = ServedModel.of({"name": "m", "parameters": parameters})
-    assert model.interval(0.5, 9) is None
+    assert model.intervals is None
+    assert not model.is_calibrated
     assert model.level(0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reports"),
+    [((), False), (("SCORE",), False), (("SCORE", "ROUTE"), False), (("SCORE", "ROUTE", "DEGRADED"), True)],
+)
+def test_a_model_with_outputs_for_it_reports_its_routes(outputs, reports):
+    assert ServedModel.of({"name": "m", "output": [{"name": name} for name in outputs]}).reports_routes is reports

@@ -21,7 +21,8 @@ def asked(flow: Flow = PARALLEL[0]) -> Asked:
 def scores(values: list[float], routes: list[str] | None = None, degraded: list[bool] | None = None) -> Scores:
     array = np.array(values, dtype=np.float32)
     details = routes and Details(array, array, tuple(routes), np.array(degraded))
-    return Scores(array, ("bls_pipeline",) * len(values), details or None)
+    no_intervals = np.full((len(values), 2), np.nan, np.float32)
+    return Scores(array, ("bls_pipeline",) * len(values), no_intervals, (None,) * len(values), details or None)
 
 
 def test_the_blended_scores_are_right(truth: Truth) -> None:

@@ -58,6 +58,27 @@ def test_the_table_says_how_easy_and_where_it_is_hardest(server: TritonServer, f
     assert result.stderr == ""
 
 
+def test_scores_come_with_intervals_and_levels_that_fall_with_them(server: TritonServer, files: list[str]) -> None:
+    documents = json.loads(score(server, "--format", "json", *files).stdout)["documents"]
+    for each in (*documents, *documents[0]["passages"], *documents[1]["passages"]):
+        assert each["low"] < each["score"] < each["high"]
+    assert documents[0]["level"] in ("A1", "A2")
+    assert documents[1]["level"] in ("C1", "C2")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--bert-weight", "0.5"), ("--policy", "cascade", "--set", "tolerance=9")],
+    ids=["another weight", "the encoder skipped"],
+)
+def test_a_score_that_intervals_were_not_calibrated_on_has_neither(
+    server: TritonServer, files: list[str], arguments: tuple[str, ...]
+) -> None:
+    easy, hard = json.loads(score(server, "--format", "json", *arguments, *files).stdout)["documents"]
+    for each in (easy, hard, *easy["passages"], *hard["passages"]):
+        assert (each["low"], each["high"], each["level"]) == (None, None, None)
+
+
 def test_standard_input_is_scored(server: TritonServer) -> None:
     result = score(server, "--format", "json", "-", stdin=PASSAGES["08-essay"])
     assert json.loads(result.stdout)["documents"][0]["name"] == "-"

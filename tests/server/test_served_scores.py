@@ -12,7 +12,9 @@ from readability_triton.cli.samples import sample_passages
 from readability_triton.client.async_scorer import AsyncScorer
 from readability_triton.client.scorer import Scorer
 from readability_triton.serving.server import TritonServer
+from readability_triton.stages import text as stages_text
 from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle
 
 TOLERANCE = 1e-5
 PIPELINES = ("ensemble_all", "bls_pipeline")
@@ -98,3 +100,15 @@ def test_the_weight_that_was_fitted_is_the_default(scorer: Scorer) -> None:
     fitted = scorer.served_model().bert_weight
     assert fitted is not None
     assert scorer.score(["A cat sat."]).values == scorer.score(["A cat sat."], fitted).values
+
+
+def test_intervals_and_levels_are_those_of_the_bundle_through_either_pipeline(scorer: Scorer) -> None:
+    facts = Bundle.load(DEFAULT_BUNDLE).facts
+    passages = [*sample_passages().values(), "Go.", "word " * 300]
+    scores = scorer.score(passages)
+    lengths = np.array([len(stages_text.words(text)) for text in passages])
+    ends = facts.interval.interval(scores.values.astype(np.float64), lengths)
+    np.testing.assert_allclose(scores.interval, np.stack(ends, axis=1), rtol=1e-6)
+    assert np.isnan(scores.interval).any(axis=1).tolist() == [False] * 11 + [True]
+    assert scores.level == tuple(facts.level_line.name(float(score)) for score in scores.values)
+    assert set(scorer.score(passages, 0.5).level) == {None}

@@ -3,7 +3,7 @@ import pytest
 
 from readability_triton.stages.interval import IntervalTable
 
-TABLE = IntervalTable(0.9, [10], [[0.0], []], [[-1.0, -2.0], [-3.0]], [[1.0, 2.0], [3.0]])
+TABLE = IntervalTable(0.9, 500, [10], [[0.0], []], [[-1.0, -2.0], [-3.0]], [[1.0, 2.0], [3.0]])
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ def test_texts_of_all_bands_keep_their_order():
     np.testing.assert_allclose(high, [3.0, 2.0, 4.0])
 
 
+@pytest.mark.parametrize("words", [0, 501, 100_000])
+def test_nothing_is_known_of_texts_without_a_word_or_longer_than_any_calibrated_on(words):
+    low, high = TABLE.interval(np.array([0.5, 0.5]), np.array([words, 9]))
+    np.testing.assert_allclose(low, [np.nan, -1.5])
+    np.testing.assert_allclose(high, [np.nan, 2.5])
+
+
 def test_no_texts_have_no_intervals():
     assert [len(each) for each in TABLE.interval(np.empty(0), np.empty(0, int))] == [0, 0]
 
@@ -29,10 +36,10 @@ def test_no_texts_have_no_intervals():
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ((1.0, [], [[]], [[0.0]], [[0.0]]), "level 1.0 is not between"),
-        ((0.9, [10], [[]], [[0.0]], [[0.0]]), "every band of words"),
-        ((0.9, [], [[0.0]], [[0.0]], [[0.0]]), "every band of scores"),
-        ((0.9, [20, 10], [[]] * 3, [[0.0]] * 3, [[0.0]] * 3), r"edges \[20, 10\] do not rise"),
+        ((1.0, 9, [], [[]], [[0.0]], [[0.0]]), "level 1.0 is not between"),
+        ((0.9, 9, [10], [[]], [[0.0]], [[0.0]]), "every band of words"),
+        ((0.9, 9, [], [[0.0]], [[0.0]], [[0.0]]), "every band of scores"),
+        ((0.9, 9, [20, 10], [[]] * 3, [[0.0]] * 3, [[0.0]] * 3), r"edges \[20, 10\] do not rise"),
     ],
 )
 def test_a_table_whose_parts_do_not_fit_is_refused(arguments, reason):

@@ -1,5 +1,6 @@
 import hashlib
 import lzma
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from readability_triton.stages.cefr import LevelLine
 from readability_triton.stages.forest import n_outputs
 from readability_triton.stages.interval import IntervalTable
 from readability_triton.training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256
-from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle, hash_text, hash_url, quantiles
+from readability_triton.training.bundle import DEFAULT_BUNDLE, Bundle, Facts, hash_text, hash_url, quantiles
 from readability_triton.training.corpus import Corpus, read_corpus
 from readability_triton.training.cross_validation import best_weight
 from readability_triton.training.evaluate import predict_out_of_fold
@@ -128,7 +129,7 @@ def test_what_fine_tuning_changed_takes_about_a_byte_a_weight(trained):
 def test_interval_and_levels_come_back(trained, tmp_path):
     facts = replace(
         trained.bundle.facts,
-        interval=IntervalTable(0.9, [50], [[0.5], []], [[-1.5, -2.0], [-1.0]], [[1.5, 1.0], [1.0]]),
+        interval=IntervalTable(0.9, 215, [50], [[0.5], []], [[-1.5, -2.0], [-1.0]], [[1.5, 1.0], [1.0]]),
         level_line=LevelLine(2.0, -1.0, 0.5),
     )
     replace(trained.bundle, facts=facts).save(tmp_path)
@@ -190,6 +191,26 @@ class TestTheCommittedBundle:
         assert facts.encoder_sha256 == DEFAULT_SHA256
         for promised in (facts.encoder, facts.encoder_sha256, f"| blend | {facts.bert_weight} of", "CC BY-NC-SA 4.0"):
             assert promised in card
+
+    def test_has_a_model_card_that_opens_with_what_made_it(self, committed, card):
+        assert committed.facts.made_by != Facts.made_by
+        assert card.startswith(f"# Model card\n\nMade by {committed.facts.made_by}.\n")
+
+    @pytest.mark.parametrize("page", ["training/bundles/minilm/README.md", "training/bundles/LICENSES.md", "README.md"])
+    def test_carries_the_licences_of_all_that_it_was_trained_on(self, page):
+        text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+        assert set(re.findall(r"CC BY[A-Z-]* [34]\.0", text)) == {
+            "CC BY-NC-SA 4.0",
+            "CC BY-NC 4.0",
+            "CC BY-SA 3.0",
+        }
+        for said in ("CLEAR", "ASSET", "CEFR-SP", "SCoRE", "public domain", "not for commercial use"):
+            assert said.lower() in " ".join(text.lower().split())
+        assert "readability train --data mine.csv --bundle my_bundle" in text
+
+    def test_has_a_card_with_the_error_of_its_levels_and_the_share_that_its_intervals_aim_at(self, committed, card):
+        assert f"error, in levels (root mean square) | {committed.facts.level_line.error:.2f} |" in card
+        assert f"{committed.facts.interval.level:.0%} intervals".replace("%", " %") in card
 
     def test_has_a_model_card_that_says_where_the_blend_errs(self, card):
         assert "Where the blend errs" in card

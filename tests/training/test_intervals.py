@@ -46,6 +46,14 @@ def test_bands_with_few_texts_are_joined():
     assert all(len(each) == len(edges) + 1 for each, edges in zip(table.low, table.scores, strict=True))
 
 
+def test_nothing_is_said_of_texts_longer_than_those_calibrated_on():
+    table = calibrate(*texts(500, 0))
+    assert table.longest == 180
+    low, high = table.interval(np.zeros(2), np.array([180, 181]))
+    assert np.isfinite([low[0], high[0]]).all()
+    assert np.isnan([low[1], high[1]]).all()
+
+
 def test_too_few_texts_for_the_level_are_refused():
     with pytest.raises(ValueError, match="18 texts are too few for intervals that hold 90%; 19 are needed"):
         calibrate(*texts(18, 0))

@@ -88,6 +88,20 @@ def test_the_card_says_what_was_trained_on_what(card, trained, tiny):
     assert "60 excerpts from 20 sources" in card
 
 
+def test_the_card_opens_with_what_made_the_weights(card, write, trained):
+    assert card.splitlines()[2:4] == [
+        "Made by `readability train`.",
+        "`readability build` joins it with the base encoder.",
+    ]
+    facts = replace(trained.bundle.facts, made_by="hand, on a slate")
+    other = write(outcome=replace(trained, bundle=replace(trained.bundle, facts=facts)))
+    assert other.splitlines()[2] == "Made by hand, on a slate."
+
+
+def test_the_card_says_how_to_train_on_other_data(card):
+    assert "`readability train --data mine.csv --bundle my_bundle`" in card
+
+
 def test_the_card_tells_the_recipe(write, trained, recipe):
     tuned = write(outcome=replace(trained, epochs=2))
     assert "layers 2 to 3, 2 epochs planned for 2" in tuned
