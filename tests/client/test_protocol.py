@@ -18,12 +18,14 @@ from readability_triton.client.errors import (
 )
 from readability_triton.client.protocol import (
     Address,
+    Batch,
     batches,
     input_tensors,
     may_fall_back,
     read_scores,
     translate,
 )
+from readability_triton.client.served_model import ServedModel
 
 
 @pytest.mark.parametrize(
@@ -206,6 +208,7 @@ DETAILS = {
 )
 def test_an_answer_of_another_shape_or_type_is_an_error_that_names_it(name, array, message):
     good = Answer({"SCORE": COLUMN} | DETAILS)
-    assert read_scores(good, "m", 2, details=True).values.tolist() == [1.0, 1.0]
+    model, batch = ServedModel("m", 2, None, ()), Batch(0, np.array([[b"a"], [b"b"]], object), COLUMN)
+    assert read_scores(good, model, batch, details=True).values.tolist() == [1.0, 1.0]
     with pytest.raises(InferenceServerException, match=message):
-        read_scores(Answer(good | {name: array}), "m", 2, details=True)
+        read_scores(Answer(good | {name: array}), model, batch, details=True)

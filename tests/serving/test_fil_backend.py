@@ -106,7 +106,12 @@ def test_cpu_nthread_is_passed_on_and_all_cores_by_default(load, monkeypatch, pa
         treelite.gtil, "predict", lambda forest, data, nthread: given.append(nthread) or predict(forest, data)
     )
     answers(load(PARAMETERS | parameters), [FEATURES])
-    assert given == [threads]
+    assert given == [threads, threads]  # at loading, then for the request
+
+
+def test_more_threads_than_there_are_is_an_error_at_loading_not_at_every_request(pb_utils, load):
+    with pytest.raises(pb_utils.TritonModelException, match=r"cpu_nthread 100000: .*nthread cannot exceed"):
+        load(PARAMETERS | {"cpu_nthread": "100000"})
 
 
 def test_a_cpu_nthread_that_is_no_number_is_logged_and_ignored(pb_utils, load, monkeypatch, regressor):

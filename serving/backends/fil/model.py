@@ -52,7 +52,12 @@ class TritonPythonModel:
 
 def _predictor(model: treelite.Model, checkpoint: Path, gpu: int | None, threads: int) -> Callable[[Array], Array]:
     if gpu is None:
-        return partial(forest.predict, model, threads=threads)
+        predict = partial(forest.predict, model, threads=threads)
+        try:
+            predict(np.zeros((1, model.num_feature), np.float32))  # more threads than OpenMP has are an error
+        except treelite.TreeliteError as error:
+            raise pb_utils.TritonModelException(f"cpu_nthread {threads}: {error}") from error
+        return predict
     from readability_triton.stages.device.forest import DeviceForest  # the host needs none of it
 
     return DeviceForest(checkpoint, gpu).predict
