@@ -39,7 +39,7 @@ class Outstanding:
 
     @property
     def is_draining(self) -> bool:
-        """Whether new requests are to be refused."""
+        """Whether new requests must be refused."""
         return self._draining is not None and self._draining.exists()
 
     def add(self, requests: int) -> None:

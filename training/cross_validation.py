@@ -35,7 +35,7 @@ def best_epoch(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> int
 
 
 def out_of_fold_forest(
-    corpus: Corpus, seed: int, advance: Callable[[int], None], device: str = "cpu"
+    corpus: Corpus, seed: int, on_progress: Callable[[int], None], device: str = "cpu"
 ) -> NDArray[np.float64]:
     """Scores [N] of the forest; vocabulary and normalisation are fitted without the held-out rows too."""
     scores = np.empty(len(corpus.texts))
@@ -44,7 +44,7 @@ def out_of_fold_forest(
         spec = FeatureSpec.fit(texts)
         forest = fit_forest(extract(texts, spec), corpus.targets[fit], seed, device)
         scores[held_out] = predict(forest, extract([corpus.texts[row] for row in held_out], spec))[:, 0]
-        advance(len(held_out))
+        on_progress(len(held_out))
     return scores
 
 

@@ -34,14 +34,16 @@ def _find(corpus: Corpus, bundle: Bundle) -> tuple[NDArray[np.intp], NDArray[np.
     return at, np.flatnonzero(known[at] != hashes)
 
 
-def predict_as_built(texts: Sequence[str], pipeline: InProcessPipeline, advance: Callable[[int], None]) -> Predictions:
+def predict_as_built(
+    texts: Sequence[str], pipeline: InProcessPipeline, on_progress: Callable[[int], None]
+) -> Predictions:
     """Scores of texts by the artefacts in a model repository."""
     bert, cuml = np.empty((2, len(texts)))
     for start in range(0, len(texts), BATCH):
         batch = texts[start : start + BATCH]
         rows = slice(start, start + len(batch))
         bert[rows], cuml[rows] = pipeline.bert(batch)[:, 0], pipeline.cuml(batch)[:, 0]
-        advance(len(batch))
+        on_progress(len(batch))
     return Predictions(bert, cuml)
 
 

@@ -66,8 +66,8 @@ class FineTuning:
         self.step = 0
         self.optimizer = torch.optim.AdamW(self._parameter_groups())
 
-    def run_epoch(self, advance: Callable[[int], None]) -> float:
-        """Go through the rows once; the root-mean-squared error on the way, and `advance` is told of rows done."""
+    def run_epoch(self, on_progress: Callable[[int], None]) -> float:
+        """Go through the rows once, calling `on_progress` with the rows just done; the root-mean-squared error."""
         squared = 0.0
         for rows in self._batches():
             hidden, mask = self.states.batch(rows, self.compute)
@@ -78,7 +78,7 @@ class FineTuning:
             loss.backward()
             self._take_step()
             squared += loss.item() ** 2 * len(rows)
-            advance(len(rows))
+            on_progress(len(rows))
         self.epoch += 1
         return math.sqrt(squared / len(self.rows))
 
@@ -123,7 +123,7 @@ class FineTuning:
         self._compute_with(self.weights)
 
     def _tuned_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters of the upper layers and of the linear layer; all others are told to take no gradient."""
+        """The parameters of the upper layers and of the linear layer; all others take no gradient."""
         tuned = {}
         for name, parameter in self.encoder.named_parameters():
             part, number, *_ = name.split(".")

@@ -12,7 +12,7 @@ from readability_triton.training.metrics import rmse
 from readability_triton.training.run_folder import Epoch, RunFolder
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Opens a progress display with a title and a total; what it yields is told how much more is done."""
+"""Opens a progress display with a title and a total; what it yields is called with the amount just done."""
 
 
 def fit(
@@ -44,8 +44,8 @@ def fit(
         tuning.save(run.checkpoint(name))
     while tuning.epoch < epochs and not stopped_early(run.epochs(name), tuning.recipe.patience):
         started = time.monotonic()
-        with progress(f"{name}, epoch {tuning.epoch + 1} of {epochs}", len(tuning.rows)) as advance:
-            train_rmse = tuning.run_epoch(advance)
+        with progress(f"{name}, epoch {tuning.epoch + 1} of {epochs}", len(tuning.rows)) as on_progress:
+            train_rmse = tuning.run_epoch(on_progress)
         _keep(name, tuning, held_out, targets, train_rmse, time.monotonic() - started, run)
         tuning.save(run.checkpoint(name))
 

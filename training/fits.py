@@ -57,15 +57,15 @@ def _run_at_once(task: Task, plans: Sequence[Plan], run: RunFolder, progress: Pr
     waiting, running = list(plans), dict[Connection, _Running]()
     total = sum(_rows_to_go(task, plan) for plan in plans)
     try:
-        with progress(f"{len(plans)} fits, {jobs} at a time", total) as advance:
+        with progress(f"{len(plans)} fits, {jobs} at a time", total) as on_progress:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     plan = waiting.pop(0)
-                    process, told = _start(shared, plan, run, jobs)
-                    running[told] = _Running(process, _rows_to_go(task, plan))
+                    process, receiver = _start(shared, plan, run, jobs)
+                    running[receiver] = _Running(process, _rows_to_go(task, plan))
                 wait(running)
-                for told in [each for each in running if each.poll()]:
-                    _listen(told, running, advance)
+                for receiver in [each for each in running if each.poll()]:
+                    _listen(receiver, running, on_progress)
         run.write_log("all")  # two fits that end at once may each have missed the other's last line
     finally:
         for each in running.values():
@@ -90,34 +90,34 @@ def _start(shared: Path, plan: Plan, run: RunFolder, jobs: int) -> tuple[BasePro
     # and has computed nothing.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    told, tell = context.Pipe(duplex=False)
-    process = context.Process(target=_run_alone, args=(shared, plan, run, jobs, tell), name=plan.name, daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_run_alone, args=(shared, plan, run, jobs, sender), name=plan.name, daemon=True)
     process.start()
-    tell.close()
-    return process, told
+    sender.close()
+    return process, receiver
 
 
-def _run_alone(shared: Path, plan: Plan, run: RunFolder, jobs: int, tell: Connection) -> None:
+def _run_alone(shared: Path, plan: Plan, run: RunFolder, jobs: int, sender: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the parent stops its children
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // jobs))
     task = torch.load(shared, weights_only=False, mmap=True)
 
     @contextmanager
     def progress(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
-        yield tell.send
+        yield sender.send
 
     _run(task, plan, run, progress)
 
 
-def _listen(told: Connection, running: dict[Connection, _Running], advance: Callable[[int], None]) -> None:
-    each = running[told]
+def _listen(receiver: Connection, running: dict[Connection, _Running], on_progress: Callable[[int], None]) -> None:
+    each = running[receiver]
     try:
-        rows = told.recv()
+        rows = receiver.recv()
     except EOFError:
-        del running[told]
+        del running[receiver]
         each.process.join()
         if each.process.exitcode:
             raise ChildProcessError(f"the fit {each.process.name} ended with code {each.process.exitcode}") from None
         rows = each.rows_to_go  # of epochs done before, or not needed
     each.rows_to_go -= rows
-    advance(rows)
+    on_progress(rows)

@@ -50,9 +50,9 @@ def compute_lower_states(
     tokenizer: Tokenizer,
     texts: Sequence[str],
     compute: Compute,
-    advance: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> LowerStates:
-    """Run every text through the pretrained encoder; `advance` is told how many more are done."""
+    """Run every text through the pretrained encoder; `on_progress` is called with the texts just done."""
     encoder = compute.shadow(encoder)
     nothing = torch.empty(0, encoder.head.in_features // len(encoder.pooled_layers), dtype=compute.dtype)
     rows = [nothing] * len(texts)
@@ -68,5 +68,5 @@ def compute_lower_states(
             means[chosen] = encoder.pool(hidden, mask, n_frozen).float().cpu().numpy()
             for row, states, length in zip(chosen, hidden, lengths, strict=True):
                 rows[row] = states[:length].clone().cpu()
-            advance(len(chosen))
+            on_progress(len(chosen))
     return LowerStates(torch.cat([nothing, *rows]), np.array([len(row) for row in rows], dtype=np.int64), means)

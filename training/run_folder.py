@@ -87,8 +87,10 @@ class RunFolder:
         wanted = json.loads(json.dumps(wanted))
         differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         if differing:
-            told = "; ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in differing)
-            raise ValueError(f"{self.path} holds a run with other settings ({told}); name another folder or delete it")
+            differences = "; ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} now" for name in differing)
+            raise ValueError(
+                f"{self.path} holds a run with other settings ({differences}); name another folder or delete it"
+            )
 
 
 def _write_whole(path: Path, text: str) -> None:

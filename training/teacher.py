@@ -78,7 +78,7 @@ def load_teacher(name: str) -> Teacher:
 
 
 def teacher_means(
-    teacher: Teacher, texts: Sequence[str], compute: Compute, advance: Callable[[int], None]
+    teacher: Teacher, texts: Sequence[str], compute: Compute, on_progress: Callable[[int], None]
 ) -> NDArray[np.float32]:
     """The teacher's layers averaged over tokens, side by side: FP32 [N, layers * hidden].
 
@@ -86,7 +86,7 @@ def teacher_means(
         teacher: the encoder.
         texts: N texts, cut at the longest input that the teacher takes.
         compute: where to compute.
-        advance: told how many more are done.
+        on_progress: called with the number of texts just done.
     """
     model = teacher.model.to(compute.device, compute.dtype)
     means = np.empty((len(texts), len(teacher.layers) * model.config.hidden_size), dtype=np.float32)
@@ -105,7 +105,7 @@ def teacher_means(
             share = batch["attention_mask"] / batch["attention_mask"].sum(1, keepdim=True)
             pooled = [torch.einsum("bl,blh->bh", share, states[layer].float()) for layer in teacher.layers]
             means[rows] = torch.cat(pooled, dim=1).cpu().numpy()
-            advance(len(rows))
+            on_progress(len(rows))
     return means
 
 

@@ -82,12 +82,14 @@ def train(
     base.bert.set_attn_implementation("eager")
     encoder = PooledEncoder(base.bert, recipe.layers).eval()
     texts = corpus.texts if teacher is None else with_halves(corpus.texts)
-    with progress("encoding", len(texts)) as advance:
-        states = compute_lower_states(encoder, recipe.n_frozen, base.tokenizer, texts, compute, advance)
+    with progress("encoding", len(texts)) as on_progress:
+        states = compute_lower_states(encoder, recipe.n_frozen, base.tokenizer, texts, compute, on_progress)
     task = Task(corpus, base, encoder, states, teacher, recipe, compute, seed)
     bert, epochs, fits = _cross_validate(task, run, progress, jobs)
-    with progress("cross-validating the forest", len(corpus.texts)) as advance:
-        out_of_fold = Predictions(bert, out_of_fold_forest(corpus, seed, advance, forest_device(compute.device.type)))
+    with progress("cross-validating the forest", len(corpus.texts)) as on_progress:
+        out_of_fold = Predictions(
+            bert, out_of_fold_forest(corpus, seed, on_progress, forest_device(compute.device.type))
+        )
     final = Plan(FINAL, np.arange(len(corpus.texts)), np.arange(0), epochs)
     run_fits(task, [final], run, progress, jobs)
     bundle = _bundle(task, mean_weights([saved_weights(run.checkpoint(name)) for name in (*fits, FINAL)]), out_of_fold)

@@ -86,13 +86,13 @@ class DeviceTokenizer:
         tokenizer: Hugging Face's, whose answers are right by definition.
         wordpiece: the device's.
         xp: the array module, CuPy or NumPy.
-        tell: told how many rows were left to `tokenizer`, each time that some are.
+        on_host_rows: called with the number of rows left to `tokenizer`, each time that some are.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, wordpiece: WordPiece, xp: Any, tell: Callable[[int], None] = lambda _: None
+        self, tokenizer: Tokenizer, wordpiece: WordPiece, xp: Any, on_host_rows: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._tokenizer, self._wordpiece, self._xp, self._tell = tokenizer, wordpiece, xp, tell
+        self._tokenizer, self._wordpiece, self._xp, self._on_host_rows = tokenizer, wordpiece, xp, on_host_rows
         self._limits = _limits(tokenizer)
         self._odd = xp.asarray(odd_characters(tokenizer, wordpiece))
         self._spaces = xp.asarray(tables().classes & SPACE) > 0
@@ -109,7 +109,7 @@ class DeviceTokenizer:
             right = reference.tokenize([texts[row] for row in rows], self._tokenizer)
             for array, values in zip((ids, mask), right, strict=True):
                 array[xp.asarray(rows)] = xp.asarray(_widened(values, array.shape[1]))
-            self._tell(len(rows))
+            self._on_host_rows(len(rows))
         return ids, mask
 
     def rows_for_host(self, texts: Sequence[str]) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""Which policy a request is for, with what settings, and what it is told when it asks for nonsense."""
+"""Which policy a request is for, with what settings, and the error for a request that makes no sense."""
 
 import math
 from pathlib import Path

@@ -405,14 +405,14 @@ def yardstick_files(tmp_path: Path) -> tuple[Path, Path]:
 def test_yardsticks_are_measured_for_every_scorer(folder, repository, unseen, yardstick_files):
     pairs, levels = yardstick_files
     arguments = ("--yardsticks", "--pairs", pairs, "--levels", levels)
-    told = {
+    reported = {
         each["name"]: each
         for each in json.loads(evaluated(folder, repository, unseen, *arguments).stdout)["yardsticks"]
     }
-    assert told["pairs in order, articles"]["n"] == 2
-    assert told["rank correlation with levels, books"]["n"] == 3
-    assert told["RMSE, first 5 sentences"]["n"] == 40
-    for figure in told.values():
+    assert reported["pairs in order, articles"]["n"] == 2
+    assert reported["rank correlation with levels, books"]["n"] == 3
+    assert reported["RMSE, first 5 sentences"]["n"] == 40
+    for figure in reported.values():
         assert set(figure) == {"name", "n", "encoder", "forest", "blend"}
     where = ("--bundle", folder / "bundle", "--model-repository", repository)
     shown = run("evaluate", "--data", unseen, "--pairs", pairs, *where).stdout

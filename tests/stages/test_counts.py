@@ -78,8 +78,8 @@ def test_counts_are_those_of_the_text(counts, tokenizer, text, letters, words, e
 )
 def test_a_texts_counts_do_not_depend_on_its_neighbours(counts, tokenizer, tokens):
     texts = [" ".join(each) for each in tokens]
-    alone = np.concatenate([logarithms(counts, [text], tokenizer) for text in texts])
-    np.testing.assert_allclose(logarithms(counts, texts, tokenizer), alone, atol=1e-5)
+    single = np.concatenate([logarithms(counts, [text], tokenizer) for text in texts])
+    np.testing.assert_allclose(logarithms(counts, texts, tokenizer), single, atol=1e-5)
 
 
 def test_special_tokens_and_rows_without_a_token_count_nothing(tokenizer):

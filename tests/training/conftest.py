@@ -107,10 +107,10 @@ class ProgressLog:
         self.totals[title] = total
         self.done[title] = 0
 
-        def advance(more: int) -> None:
+        def on_progress(more: int) -> None:
             self.done[title] += more
 
-        yield advance
+        yield on_progress
 
 
 @pytest.fixture

@@ -74,9 +74,9 @@ def test_the_configs_tell_what_is_in_the_slots(built, bundle, tiny):
     assert slot["encoder_layers"] == ",".join(map(str, bundle.facts.layers))
     assert int(slot["encoder_flop_per_token"]) == assemble(tiny, bundle).flop_per_token
     for pipeline in ("ensemble_all", "bls_pipeline"):
-        told = parameters(built, pipeline)
-        assert float(told["bert_weight"]) == bundle.facts.bert_weight
-        assert list(map(float, told["target_quantiles"].split())) == bundle.facts.quantiles
+        reported = parameters(built, pipeline)
+        assert float(reported["bert_weight"]) == bundle.facts.bert_weight
+        assert list(map(float, reported["target_quantiles"].split())) == bundle.facts.quantiles
 
 
 def test_the_base_encoder_is_loaded_by_name_where_none_is_given(bundle, repository, reference_texts):

@@ -54,11 +54,11 @@ def spoilt(corpus: Corpus, url: str) -> tuple[Corpus, np.ndarray]:
 def test_a_source_never_teaches_the_forest_that_scores_it(corpus, monkeypatch):
     monkeypatch.setattr(forest, "N_TREES", 5)
     other, rows = spoilt(corpus, corpus.urls[7])
-    told = []
-    before, after = (out_of_fold_forest(each, SEED, told.append) for each in (corpus, other))
+    reported = []
+    before, after = (out_of_fold_forest(each, SEED, reported.append) for each in (corpus, other))
     np.testing.assert_array_equal(before[rows], after[rows])
     assert (before[~rows] != after[~rows]).any()
-    assert sum(told) == 2 * len(corpus.texts)
+    assert sum(reported) == 2 * len(corpus.texts)
 
 
 columns = arrays(np.float64, 12, elements=st.floats(-4, 4).map(lambda value: round(value, 3)))

@@ -44,9 +44,9 @@ def test_every_fit_has_a_line_in_training_and_one_held_out(tmp_path):
 def test_the_legend_names_the_fits_that_have_a_held_out_error(tmp_path):
     plot_curves(log(*FITS), tmp_path / "curves.svg")
     # Text is drawn as outlines, with what it says in a comment.
-    told = (tmp_path / "curves.svg").read_text()
-    assert all(f"<!-- {text} -->" in told for text in (*FITS[:2], "epoch", "RMSE"))
-    assert "<!-- all-rows -->" not in told
+    reported = (tmp_path / "curves.svg").read_text()
+    assert all(f"<!-- {text} -->" in reported for text in (*FITS[:2], "epoch", "RMSE"))
+    assert "<!-- all-rows -->" not in reported
 
 
 def test_the_same_log_is_drawn_the_same_to_the_byte(tmp_path):

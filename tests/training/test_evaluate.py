@@ -36,8 +36,8 @@ def test_rows_of_sources_trained_on_are_counted(trained, corpus, urls, known):
 @pytest.mark.usefixtures("few_resamples")
 def test_scores_as_built_are_the_pipelines_and_flatter_on_rows_trained_on(trained, corpus, built, progress):
     pipeline = InProcessPipeline(built)
-    with progress("scoring", len(corpus.texts)) as advance:
-        found = predict_as_built(corpus.texts, pipeline, advance)
+    with progress("scoring", len(corpus.texts)) as on_progress:
+        found = predict_as_built(corpus.texts, pipeline, on_progress)
     np.testing.assert_allclose(found.bert, pipeline.bert(corpus.texts)[:, 0], atol=1e-5)
     np.testing.assert_array_equal(found.cuml, pipeline.cuml(corpus.texts)[:, 0])
     assert progress.done == progress.totals
@@ -68,14 +68,14 @@ def with_texts(corpus: Corpus, **texts: str) -> Corpus:
 
 
 @pytest.mark.parametrize(
-    ("texts", "told"),
+    ("texts", "reported"),
     [
         ({"row_7": "A text that no one trained on."}, "1 of 60 rows, the first of them row 8,"),
         ({"row_59": "", "row_0": "Another."}, "2 of 60 rows, the first of them row 1,"),
     ],
 )
-def test_a_row_that_was_not_trained_on_is_refused_with_its_number(trained, corpus, texts, told):
-    with pytest.raises(ValueError, match=f"{told} were not trained on"):
+def test_a_row_that_was_not_trained_on_is_refused_with_its_number(trained, corpus, texts, reported):
+    with pytest.raises(ValueError, match=f"{reported} were not trained on"):
         predict_out_of_fold(with_texts(corpus, **texts), trained.bundle)
 
 

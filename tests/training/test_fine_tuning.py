@@ -108,8 +108,8 @@ def test_the_error_falls_and_what_is_learned_carries_over_to_rows_not_seen(pretr
     tuning = FineTuning(pretrained, states, ROWS, easy, learner, exact, 5)
     others = np.setdiff1d(np.arange(60), ROWS)
     before = {name: rmse(tuning.predict(rows), easy[rows]) for name, rows in (("seen", ROWS), ("unseen", others))}
-    told = [tuning.run_epoch(lambda more: None) for _ in range(8)]
-    assert told[-1] < 0.6 * told[0]
+    reported = [tuning.run_epoch(lambda more: None) for _ in range(8)]
+    assert reported[-1] < 0.6 * reported[0]
     assert rmse(tuning.predict(ROWS), easy[ROWS]) < 0.6 * before["seen"]
     assert rmse(tuning.predict(others), easy[others]) < 0.8 * before["unseen"]
 
@@ -206,10 +206,10 @@ def test_rows_of_a_batch_are_of_similar_length(start, states):
 
 
 def test_all_rows_are_announced(start):
-    told = []
-    start().run_epoch(told.append)
-    assert sum(told) == len(ROWS)
-    assert len(told) == math.ceil(len(ROWS) / 8)
+    reported = []
+    start().run_epoch(reported.append)
+    assert sum(reported) == len(ROWS)
+    assert len(reported) == math.ceil(len(ROWS) / 8)
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_next_to_nothing(start, recipe):
@@ -234,10 +234,10 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_next_to_nothing(start,
 
 
 def test_each_layer_learns_at_a_share_of_the_rate_of_the_layer_above(start, recipe):
-    told = rates(run(start(layer_decay=0.5)))
-    for name, rate in told.items():
+    reported = rates(run(start(layer_decay=0.5)))
+    for name, rate in reported.items():
         share = 0.5 if name.startswith("layers.1.") else 1.0
-        assert rate == pytest.approx(share * told["head.weight"]), name
+        assert rate == pytest.approx(share * reported["head.weight"]), name
 
 
 def test_matrices_are_decayed_and_vectors_are_not(start, recipe):

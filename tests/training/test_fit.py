@@ -42,12 +42,12 @@ class Meter:
     def __call__(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
         self.begun.append(title)
 
-        def advance(more: int) -> None:
+        def on_progress(more: int) -> None:
             self.steps -= 1
             if self.steps < 0:
                 raise PowerCut
 
-        yield advance
+        yield on_progress
 
 
 @pytest.fixture(scope="module")

@@ -105,10 +105,10 @@ def test_stopped_by_its_user_it_leaves_no_process_and_goes_on_later(make_task, t
 
     @contextmanager
     def stopped_at_once(title: str, total: int):
-        def advance(more: int) -> None:
+        def on_progress(more: int) -> None:
             raise KeyboardInterrupt
 
-        yield advance
+        yield on_progress
 
     with pytest.raises(KeyboardInterrupt):
         run_fits(make_task(), PLANS, run, stopped_at_once, 2)

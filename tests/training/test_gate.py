@@ -122,7 +122,7 @@ def test_chance_is_the_mean_over_all_choices_of_as_many_rows(n_skipped: int) -> 
 
 @pytest.fixture
 def numbered(corpus: Corpus) -> Predictions:
-    """Scores by which every row can be told."""
+    """Scores by which every row can be reported."""
     rows = np.arange(len(corpus.texts), dtype=float)
     return Predictions(rows, rows + np.abs(corpus.targets))
 

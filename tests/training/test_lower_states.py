@@ -95,10 +95,10 @@ def test_the_encoder_is_left_as_it_is(pretrained, tiny, texts):
 
 
 def test_all_texts_are_announced(pretrained, tiny, texts, exact):
-    told = []
-    compute_lower_states(pretrained, 1, tiny.tokenizer, texts, exact, told.append)
-    assert sum(told) == len(texts)
-    assert len(told) > 2
+    reported = []
+    compute_lower_states(pretrained, 1, tiny.tokenizer, texts, exact, reported.append)
+    assert sum(reported) == len(texts)
+    assert len(reported) > 2
 
 
 def test_no_texts_give_no_rows(pretrained, tiny, exact):

@@ -57,8 +57,8 @@ def test_the_interval_is_scipys_bootstrap_where_every_row_is_a_source_of_its_own
 @pytest.mark.usefixtures("few_resamples")
 def test_rows_of_one_source_count_as_one_draw():
     scores, targets = noisy(0)
-    alone = measure(scores, targets, ["the same"] * 80).rmse
-    assert (alone.low, alone.high) == (alone.value, alone.value)
+    single = measure(scores, targets, ["the same"] * 80).rmse
+    assert (single.low, single.high) == (single.value, single.value)
     # Each row four times tells no more than each row once, if the copies are of one source.
     urls = [str(row) for row in range(80)]
     once, copied, blind = (

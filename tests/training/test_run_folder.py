@@ -37,7 +37,7 @@ def test_a_new_folder_is_made_and_an_old_one_gone_on_with(run):
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "reported"),
     [
         (SETTINGS | {"seed": 2}, "(seed: 1 there, 2 now)"),
         (SETTINGS | {"teacher": "large"}, "(teacher: None there, large now)"),
@@ -46,11 +46,11 @@ def test_a_new_folder_is_made_and_an_old_one_gone_on_with(run):
         (SETTINGS | {"seed": 2, "teacher": "t"}, "(seed: 1 there, 2 now; teacher: None there, t now)"),
     ],
 )
-def test_other_settings_are_refused_with_their_names(run, other, told):
+def test_other_settings_are_refused_with_their_names(run, other, reported):
     fill(run)
     with pytest.raises(ValueError, match="holds a run with other settings") as error:
         RunFolder(run.path, other)
-    assert told in str(error.value)
+    assert reported in str(error.value)
     assert str(run.path) in str(error.value)
     assert len(RunFolder(run.path, SETTINGS).log()) == 6
 

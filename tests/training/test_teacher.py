@@ -95,12 +95,12 @@ def hidden_means(folder: Path, text: str, layers: list[int], longest: int) -> np
 def test_the_means_are_transformers_hidden_states_averaged_in_the_order_of_the_texts(
     folders, texts, exact, kind, layers, longest
 ):
-    told = []
-    means = teacher_means(load_teacher(str(folders[kind])), texts, exact, told.append)
+    reported = []
+    means = teacher_means(load_teacher(str(folders[kind])), texts, exact, reported.append)
     expected = [hidden_means(folders[kind], text, layers, longest) for text in texts]
     assert means.dtype == np.float32
     np.testing.assert_allclose(means, expected, atol=1e-5)
-    assert sum(told) == len(texts)
+    assert sum(reported) == len(texts)
 
 
 def test_in_bf16_the_means_are_nearly_those_in_fp32(folders, texts, exact):

@@ -58,13 +58,13 @@ class Meter:
         self.begun.append(title)
         done = 0
 
-        def advance(more: int) -> None:
+        def on_progress(more: int) -> None:
             nonlocal done
             done += more
             if title.startswith(self.cut) and done >= total / 2:
                 raise PowerCut
 
-        yield advance
+        yield on_progress
 
     def epochs(self) -> list[str]:
         return [title for title in self.begun if "epoch" in title]
@@ -371,12 +371,12 @@ def test_with_a_teacher_something_else_is_learned_than_without(taught, training,
 def test_a_teacher_without_a_share_leaves_halves_with_the_human_scores_of_their_excerpts(
     training, quick, corpus, teacher, states, tmp_path
 ):
-    alone = replace(quick, epochs=0, teacher_share=0.0, half_teacher_share=0.0)
-    trained = training(tmp_path, alone, teacher=teacher)
+    single = replace(quick, epochs=0, teacher_share=0.0, half_teacher_share=0.0)
+    trained = training(tmp_path, single, teacher=teacher)
     expected = np.empty(60)
     for fit, held_out in folds(corpus, SEED):
         rows = np.concatenate([fit, fit + 60, fit + 120])
-        ridge = Head.fit(states.means[rows], np.tile(corpus.targets[fit], 3), alone.ridge_penalty)
+        ridge = Head.fit(states.means[rows], np.tile(corpus.targets[fit], 3), single.ridge_penalty)
         expected[held_out] = ridge.predict(states.means[held_out])
     np.testing.assert_allclose(trained.out_of_fold.bert, expected, atol=1e-4)
 

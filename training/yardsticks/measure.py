@@ -24,8 +24,8 @@ def scorer(pipeline: InProcessPipeline, bert_weight: float, progress: Progress) 
     """Scores FP64 [3, N] of texts by the models as built, in the order of `SCORERS`."""
 
     def score(texts: Sequence[str]) -> NDArray[np.float64]:
-        with progress("scoring", len(texts)) as advance:
-            bert, cuml = predict_as_built(texts, pipeline, advance)
+        with progress("scoring", len(texts)) as on_progress:
+            bert, cuml = predict_as_built(texts, pipeline, on_progress)
         return np.stack([bert, cuml, bert_weight * bert + (1 - bert_weight) * cuml])
 
     return score

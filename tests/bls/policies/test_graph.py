@@ -40,11 +40,11 @@ def test_a_step_that_fails_is_named(stages, loop, batch_of, step: str) -> None:
 
 
 def test_an_ensemble_whose_scorers_have_other_names_is_run_all_the_same(stages, loop, batch_of, monkeypatch) -> None:
-    alone = Dag("alone", ("excerpt", "BERT_WEIGHT"), ("SCORE",), (Step("cuml", {"input__0": "BERT_WEIGHT"}, {}),))
+    single = Dag("alone", ("excerpt", "BERT_WEIGHT"), ("SCORE",), (Step("cuml", {"input__0": "BERT_WEIGHT"}, {}),))
     renamed = Dag(
-        alone.name,
-        alone.inputs,
-        alone.outputs,
+        single.name,
+        single.inputs,
+        single.outputs,
         (
             Step("preprocess", {"INPUT0": "excerpt"}, {"TREE_FEATS": "features"}),
             Step("cuml", {"input__0": "features"}, {"output__0": "SCORE"}),

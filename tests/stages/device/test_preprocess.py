@@ -57,7 +57,7 @@ def test_rows_are_cut_from_all_three(folder: Path) -> None:
 
 @pytest.mark.parametrize("room", [0, 60, 400, 10_000])
 def test_a_batch_that_does_not_fit_the_devices_memory_is_prepared_in_parts(folder: Path, room: int) -> None:
-    told: list[int] = []
+    reported: list[int] = []
 
     class Small(DeviceFeatures):
         """Has memory for so many characters."""
@@ -70,8 +70,8 @@ def test_a_batch_that_does_not_fit_the_devices_memory_is_prepared_in_parts(folde
     tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(np), np)
     features = Small(FeatureSpec.load(folder / FEATURES), np)
     texts = ["Rain.", *PASSAGES[:4], "Sun and snow, and then the rain again."]
-    prepared = DevicePreprocess(tokenizer, features, HostPreprocess(folder), told.append).prepare(texts)
+    prepared = DevicePreprocess(tokenizer, features, HostPreprocess(folder), reported.append).prepare(texts)
     for made, right in zip(prepared, HostPreprocess(folder).prepare(texts), strict=True):
         assert made.dtype == right.dtype
         np.testing.assert_array_equal(made, right)
-    assert sum(told) == sum(len(text) > room for text in texts)
+    assert sum(reported) == sum(len(text) > room for text in texts)

@@ -110,14 +110,14 @@ def test_plain_english_never_goes_to_the_host(device: DeviceTokenizer) -> None:
 
 
 def test_rows_that_do_are_counted(tokenizer: Tokenizer) -> None:
-    told: list[int] = []
-    device = DeviceTokenizer(tokenizer, StandIn(tokenizer), np, told.append)
+    reported: list[int] = []
+    device = DeviceTokenizer(tokenizer, StandIn(tokenizer), np, reported.append)
     texts = ["It rained.", "Straße", "the [SEP] token", "x" * 101, "rain " * 600]
     assert device.rows_for_host(texts).tolist() == [1, 2, 3]
     device.tokenize(texts)
     device.tokenize(texts[:2])
     device.tokenize(texts[:1])
-    assert told == [3, 1]
+    assert reported == [3, 1]
 
 
 def test_a_device_that_errs_everywhere_does_no_harm(tokenizer: Tokenizer) -> None:

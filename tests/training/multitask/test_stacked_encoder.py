@@ -60,8 +60,8 @@ def test_a_copy_depends_on_its_own_weights_alone(tiny):
     weights["2.up.weight"][1] += torch.randn(16, 16)
     with torch.inference_mode():
         found = encoder.means(weights, ids, mask)
-        alone = encoder.means({name: each[:1] for name, each in weights.items()}, ids[:1], mask[:1])
-    torch.testing.assert_close(found[0], alone[0])
+        single = encoder.means({name: each[:1] for name, each in weights.items()}, ids[:1], mask[:1])
+    torch.testing.assert_close(found[0], single[0])
     assert (found[1] - found[0]).abs().max() > 1e-3
 
 

@@ -25,17 +25,17 @@ def loss(matrix: torch.Tensor, vector: torch.Tensor, x: torch.Tensor) -> torch.T
 def test_each_model_takes_the_steps_that_adamw_takes():
     weights = stacked()
     rates, factors = torch.tensor([0.01, 0.03]), torch.tensor([1.0, 0.5])
-    alone = []
+    single = []
     for model in range(2):
         parameters = [nn.Parameter(weights.view(name, weights.exact)[model].clone()) for name in ("matrix", "vector")]
         groups = [
             {"params": [parameters[0]], "lr": float(rates[model]), "weight_decay": 0.1},
             {"params": [parameters[1]], "lr": 2 * float(rates[model]), "weight_decay": 0.0},
         ]
-        alone.append((parameters, torch.optim.AdamW(groups, betas=(BETA_1, BETA_2), eps=EPSILON)))
+        single.append((parameters, torch.optim.AdamW(groups, betas=(BETA_1, BETA_2), eps=EPSILON)))
     for step in range(5):
         x = torch.randn(2, 6, 3, generator=torch.manual_seed(step))
-        for model, (parameters, optimizer) in enumerate(alone):
+        for model, (parameters, optimizer) in enumerate(single):
             optimizer.zero_grad()
             (float(factors[model]) * loss(*parameters, x[model])).backward()
             optimizer.step()
@@ -44,7 +44,7 @@ def test_each_model_takes_the_steps_that_adamw_takes():
         )
         total.backward()
         weights.take_step(rates, factors)
-    for model, (parameters, _) in enumerate(alone):
+    for model, (parameters, _) in enumerate(single):
         for name, parameter in zip(("matrix", "vector"), parameters, strict=True):
             torch.testing.assert_close(weights.computed[name][model], parameter, atol=1e-5, rtol=1e-4)
 
