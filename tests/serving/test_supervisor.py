@@ -12,7 +12,7 @@ from readability_triton.serving.stubs import find_stubs, process_state
 from readability_triton.serving.supervisor import Supervisor
 
 
-def until(promise, seconds=10):
+def until(promise, seconds=60):
     deadline = time.monotonic() + seconds
     while not promise():
         assert time.monotonic() < deadline
