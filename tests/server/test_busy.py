@@ -1,5 +1,6 @@
 """More rows than there is room for, and requests that take too long: they fail, all others are answered."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +62,8 @@ def test_a_request_that_takes_longer_than_max_wait_ms_fails_then(serve, right: n
     with serve("max_wait_ms", "200") as url:
         error = score(url, MANY * 8)
         assert isinstance(error, RequestTimeoutError)
-        assert "no answer within 200 ms" in str(error)
+        # When the time is up, or before: rows that cannot be done in time are not begun.
+        assert re.search("no answer within 200 ms|no time left to compute", str(error))
         assert_right_soon(url, right)
 
 
