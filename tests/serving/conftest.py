@@ -118,7 +118,8 @@ def start_stub(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     def start(model: str, instance: str | None = None) -> subprocess.Popen:
         file = tmp_path / "models" / model / "1" / "model.py"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("import time\ntime.sleep(600)\n")
+        if not file.exists():  # A stub that is starting may be about to read it: while it is rewritten, it is empty.
+            file.write_text("import time\ntime.sleep(600)\n")
         name = instance or f"{model}_0_0"
         between = ["region", "1048576", "1048576", str(os.getpid()), "/backends/python", "336"]
         arguments = ["/backends/python/triton_python_backend_stub", str(file), *between, name, "DEFAULT"]
