@@ -62,6 +62,10 @@ ready; 5 timed out; 6 an arm failed; 130 stopped with Ctrl-C, with what there wa
 @click.argument("second", required=False)
 @click.option("--aa", is_flag=True, help="Compare FIRST with itself.")
 @click.option("--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]")
+@click.option(
+    "--metrics-url",
+    help="Of that server's metrics, for the times of bls_pipeline's stages, such as http://host:8002/metrics.",
+)
 @click.option("--concurrency", type=click.IntRange(1), multiple=True, default=(1, 8), show_default=True)
 @click.option(
     "--rate",
@@ -102,8 +106,11 @@ def compare(**options: Any) -> None:
     with one_line(ServingError, ReadabilityError, OSError, ValueError), ExitStack() as stack:
         arms, requests = asked.arms(), asked.requests()
         repository = asked.model_repository.resolve()
-        url = asked.url or stack.enter_context(starting(Options(repository))).grpc_url
-        found = asyncio.run(run_comparison(arms, asked.plan(), requests, url, repository, progress))
+        url, metrics_url = asked.url, asked.metrics_url
+        if url is None:
+            server = stack.enter_context(starting(Options(repository)))
+            url, metrics_url = server.grpc_url, server.metrics_url
+        found = asyncio.run(run_comparison(arms, asked.plan(), requests, url, repository, progress, metrics_url))
     with console.status("resampling …"):
         summary = summarise(found.outcome, asked.tolerance)
     about = [environment.one_line(found.environment), found.workload.about()]
@@ -133,6 +140,7 @@ class Asked:
     second: str | None
     aa: bool
     url: str | None
+    metrics_url: str | None
     concurrency: tuple[int, ...]
     rate: tuple[float | str, ...]
     seconds: float

@@ -51,7 +51,13 @@ class Comparison(NamedTuple):
 
 
 async def run_comparison(
-    arms: tuple[Arm, Arm], plan: Plan, requests: Texts | Path, url: str, repository: Path, progress: Progress
+    arms: tuple[Arm, Arm],
+    plan: Plan,
+    requests: Texts | Path,
+    url: str,
+    repository: Path,
+    progress: Progress,
+    metrics_url: str | None = None,
 ) -> Comparison:
     """Compare two arms on the server at `url`.
 
@@ -62,6 +68,7 @@ async def run_comparison(
         url: `grpc://host:port`.
         repository: where `hybrid` finds its stages.
         progress: how to show progress.
+        metrics_url: of the server's metrics, for the stages of `bls_pipeline`; None to leave them out.
 
     Raises:
         ValueError: if the url is not one of gRPC, or the requests do not fit the first arm.
@@ -82,7 +89,9 @@ async def run_comparison(
                 long = await _workload(_of_length(requests, plan.beside), arms, client)
                 one, other = (make_caller(arm, long, client, repository, outputs) for arm in arms)
                 beside, n_beside = (one, other), len(long.requests)
-            experiment = Experiment(arms, (first, second), len(workload.requests), client, progress, beside, n_beside)
+            experiment = Experiment(
+                arms, (first, second), len(workload.requests), client, progress, beside, n_beside, metrics_url
+            )
         except InferenceServerException as error:
             raise translate(error, url=url) from error
         return Comparison(await experiment.run(plan), workload, described)

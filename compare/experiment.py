@@ -13,6 +13,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from readability_triton.client.protocol import translate
+from readability_triton.compare import stage_times
 from readability_triton.compare.answers import Answers
 from readability_triton.compare.arm import HYBRID, Arm
 from readability_triton.compare.breakdown import Breakdown, between, snapshot
@@ -30,6 +31,7 @@ from readability_triton.compare.load import (
     run_closed,
     run_open,
 )
+from readability_triton.compare.stage_times import StageTimes
 
 FEWEST_BLOCKS = 10
 BLOCKS = 25
@@ -85,6 +87,7 @@ class Measured:
         warm_up_seconds: how long it took.
         blocks: of each arm; those of the same number ran one after the other with the same requests.
         spent: what each arm's blocks cost the models of the server.
+        stages: what the stages of `bls_pipeline` did while both arms ran, by its own metrics; empty without any.
     """
 
     load: Load
@@ -92,6 +95,7 @@ class Measured:
     warm_up_seconds: float
     blocks: tuple[list[Block], list[Block]] = field(default_factory=lambda: ([], []))
     spent: tuple[list[Breakdown], list[Breakdown]] = field(default_factory=lambda: ([], []))
+    stages: dict[str, StageTimes] = field(default_factory=dict)
 
     def answered(self) -> tuple[list[Block], list[Block]]:
         """The pairs of blocks in which each arm answered a request at least; the others have no latency to compare."""
@@ -131,6 +135,7 @@ class Experiment:
         progress: how to show what is being done.
         beside: callers for the other client of a load `Beside`.
         n_beside: requests that these know.
+        metrics_url: of the server's metrics, for the stages of `bls_pipeline`; None to leave them out.
     """
 
     def __init__(
@@ -142,10 +147,11 @@ class Experiment:
         progress: Progress,
         beside: tuple[Caller, Caller] | None = None,
         n_beside: int = 1,
+        metrics_url: str | None = None,
     ) -> None:
         self._callers, self._n_requests = callers, n_requests
         self._beside, self._n_beside = beside or callers, n_beside
-        self._client, self._progress = client, progress
+        self._client, self._progress, self._metrics_url = client, progress, metrics_url
         self.outcome = Outcome(arms)
 
     async def run(self, plan: Plan) -> Outcome:
@@ -186,6 +192,7 @@ class Experiment:
         block_seconds = min(LONGEST_BLOCK_S, plan.seconds / (2 * BLOCKS))
         measured, slower = await self._warm_up(load, plan.warm_up_seconds, requests, rng)
         self.outcome.measured.append(measured)
+        stages_before = await self._stages()
         started = time.monotonic()
         shown = 0
         with self._progress(str(load), round(plan.seconds)) as on_progress:
@@ -200,6 +207,14 @@ class Experiment:
                 passed = min(round(plan.seconds), round(time.monotonic() - started))
                 on_progress(passed - shown)
                 shown = passed
+        measured.stages = stage_times.between(stages_before, await self._stages())
+
+    async def _stages(self) -> dict[str, StageTimes]:
+        """The stages of `bls_pipeline` by its own metrics, when it has reported what it did; empty without any."""
+        if self._metrics_url is None or not await stage_times.read(self._metrics_url):
+            return {}
+        await asyncio.sleep(stage_times.REPORTED_WITHIN_S)
+        return await stage_times.read(self._metrics_url)
 
     async def _warm_up(
         self, load: Load, longest: float, requests: Iterator[int], rng: random.Random

@@ -11,7 +11,7 @@ from readability_triton.compare.environment import to_json
 from readability_triton.compare.experiment import Measured, Outcome
 from readability_triton.compare.figures import N_RESAMPLES
 from readability_triton.compare.summary import LoadSummary, Summary
-from readability_triton.compare.tables import rows
+from readability_triton.compare.tables import STAGE_COLUMNS, STAGES_NOTE, rows, stage_rows
 
 PAGES = Environment(
     loader=PackageLoader(__package__ or "readability_triton.compare"), autoescape=True, undefined=StrictUndefined
@@ -44,6 +44,9 @@ def _load(labels: tuple[str, str], load: LoadSummary, measured: Measured) -> dic
         "name": load.load,
         "about": about + (f", and sent 99 % of requests at most {lags} ms late." if load.rate is not None else "."),
         "rows": list(rows(load)),
+        "stages": list(stage_rows(load)),
+        "stage_columns": STAGE_COLUMNS,
+        "stages_note": STAGES_NOTE,
         "charts": [
             ("Latencies", charts.distribution(labels, measured)),
             ("Block after block", charts.over_time(labels, measured)),

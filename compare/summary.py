@@ -1,7 +1,7 @@
 """What a comparison showed, in numbers: what tables, JSON and the HTML report are made from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from readability_triton.compare.figures import (
     shown_percentiles,
 )
 from readability_triton.compare.load import Beside, Block, Open
+from readability_triton.compare.stage_times import StageTimes
 
 FEWEST_FOR_INTERVALS = 3
 
@@ -61,6 +62,7 @@ class LoadSummary:
         throughput: answered requests a second.
         sure_p50, sure_throughput: the same with simultaneous 95 % intervals over all loads.
         beside: texts a second of the other client; None where there was none.
+        stages: what the stages of `bls_pipeline` did while both arms ran, by its own metrics; empty without any.
     """
 
     load: str
@@ -75,6 +77,7 @@ class LoadSummary:
     sure_p50: Compared
     sure_throughput: Compared
     beside: Compared | None = None
+    stages: Mapping[str, StageTimes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def _summarise(measured: Measured, arms: tuple[Arm, Arm], sure: float) -> LoadSu
         compare_latency(first, second, [50], sure)[0],
         compare_throughput(first, second, sure),
         compare_beside(first, second) if isinstance(load, Beside) else None,
+        measured.stages,
     )
 
 

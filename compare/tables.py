@@ -16,6 +16,10 @@ BREAKDOWN_NOTE = (
     "Inside the server, ms a request by Triton's statistics; the lines of an ensemble and of BLS hold those of the "
     "models that they call."
 )
+STAGES_NOTE = (
+    "Stages of bls_pipeline by its own metrics: Triton's statistics see only that it accepts a request. If both arms "
+    "call it, the figures are over both."
+)
 
 
 def as_table(summary: Summary, about: Sequence[str]) -> RenderableType:
@@ -24,8 +28,10 @@ def as_table(summary: Summary, about: Sequence[str]) -> RenderableType:
     parts: list[RenderableType] = [*map(Text, about), Text(f"A: {first}\nB: {second}")]
     for load in summary.loads:
         parts += [Text(f"\n{load.load}", style="bold"), _figures(load), _breakdown(load)]
+        parts += [_stages(load)] if load.stages else []
     if summary.loads:
-        parts.append(Text(f"A figure in brackets is a 95 % interval. {BREAKDOWN_NOTE}\n"))
+        note = f" {STAGES_NOTE}" if any(load.stages for load in summary.loads) else ""
+        parts.append(Text(f"A figure in brackets is a 95 % interval. {BREAKDOWN_NOTE}{note}\n"))
     parts += [Text(f"• {sentence}") for sentence in conclusions(summary)]
     parts += [Text(f"! {sentence}") for sentence in cautions(summary)]
     return Group(*parts)
@@ -59,6 +65,23 @@ def _breakdown(load: LoadSummary) -> Table:
     return table
 
 
+def stage_rows(load: LoadSummary) -> Iterator[tuple[str, ...]]:
+    """Of each stage of `bls_pipeline`: its name, calls, rows a call, milliseconds in the queue and in a call."""
+    for stage, times in sorted(load.stages.items()):
+        numbers = f"{times.rows_per_call:.1f}", f"{times.queue_ms:.2f}", f"{times.call_ms:.2f}"
+        yield stage, f"{times.calls:.0f}", *numbers
+
+
+STAGE_COLUMNS = ("calls", "rows a call", "queue ms", "call ms")
+
+
+def _stages(load: LoadSummary) -> Table:
+    table = _table("stage", *STAGE_COLUMNS)
+    for row in stage_rows(load):
+        table.add_row(*row)
+    return table
+
+
 def _spent(spent: Spent) -> Iterator[str]:
     yield f"{spent.requests / spent.executions:.1f}" if spent.executions else ""
     yield from (milliseconds(spent.per_request(step)) for step in STEPS)
@@ -67,7 +90,7 @@ def _spent(spent: Spent) -> Iterator[str]:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("", "model") else "right", no_wrap=True)
+        table.add_column(column, justify="left" if column in ("", "model", "stage") else "right", no_wrap=True)
     return table
 
 
