@@ -152,6 +152,11 @@ def send(request: Any, response: Any) -> None:
     request.get_response_sender().send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
+def send_not_sent(request: Any) -> None:
+    """Answer a request whose answer could not be sent, which may have been too large, with an error."""
+    send(request, error_response("the answer could not be sent", "INTERNAL"))
+
+
 def new_family(kind: Kind, is_gauge: bool) -> Any:
     """A family on Triton's metrics endpoint."""
     family = pb_utils.MetricFamily

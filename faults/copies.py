@@ -9,11 +9,11 @@ from pathlib import Path
 from readability_triton.serving.repository import copy_repository
 from readability_triton.serving.runtime import DROP_INS
 
-HANG, RAISE = "HANG", "RAISE"
+HANG, RAISE, DROP = "HANG", "RAISE", "DROP"
 
 
 def set_traps(repository: Path, models: Iterable[str]) -> None:
-    """Wrap models of a copy, so that each hangs or fails for as long as `trap` says."""
+    """Wrap models of a copy, so that each hangs, fails or loses its senders for as long as `trap` says."""
     for model in models:
         folder = repository / model / "1"
         config = repository / model / "config.pbtxt"
@@ -28,7 +28,7 @@ def set_traps(repository: Path, models: Iterable[str]) -> None:
 
 
 def trap(repository: Path, model: str, what: str) -> Path:
-    """The file of a copy that makes `model` hang (HANG) or fail (RAISE) for as long as it exists."""
+    """The file of a copy that, while it exists, makes `model` hang (HANG), fail (RAISE) or lose its senders (DROP)."""
     return repository / model / what
 
 

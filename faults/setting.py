@@ -14,7 +14,7 @@ from readability_triton.faults.truth import Truth
 from readability_triton.serving.repository import copy_repository
 from readability_triton.serving.server import Options, TritonServer, running
 
-TRAPPED = ("preprocess", "bert-large", "cuml")
+TRAPPED = ("preprocess", "bert-large", "cuml", BLS)
 ORDER_LIMIT_S = 40.0
 
 

@@ -6,8 +6,11 @@ server ends (Triton 24.10). The supervisor reads this number to decide whether l
 
 import mmap
 import os
+import signal
 import struct
 import threading
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from readability_triton.serving.stubs import is_alive, process_state
@@ -48,6 +51,30 @@ class Outstanding:
             self._count += requests
             if self._memory is not None:
                 _NUMBER.pack_into(self._memory, 0, self._count)
+
+    def answer(self, send: Callable[[], object], send_error: Callable[[], object]) -> None:
+        """Answer one request that was counted.
+
+        A request whose answer is never sent hangs its client (Triton 24.10). If neither the answer nor an error can be
+        sent, this process ends with the request outstanding, so that the supervisor starts the server again.
+
+        Args:
+            send: sends the answer, or raises.
+            send_error: sends an error instead.
+        """
+        for attempt in (send, send_error):
+            try:
+                attempt()
+            except Exception:
+                traceback.print_exc()
+            else:
+                self.add(-1)
+                return
+        _end_process()
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)  # Python would join its threads first
 
 
 def outstanding(folder: Path, process: int) -> int:

@@ -97,7 +97,4 @@ class TritonPythonModel:
         self._respond(request, response)
 
     def _respond(self, request: "pb_utils.InferenceRequest", response: "pb_utils.InferenceResponse") -> None:
-        try:
-            calls.send(request, response)
-        finally:
-            self.outstanding.add(-1)
+        self.outstanding.answer(partial(calls.send, request, response), partial(calls.send_not_sent, request))

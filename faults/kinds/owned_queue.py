@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 
+from readability_triton.faults.copies import DROP, trap
 from readability_triton.faults.load import Load, Sample, make_client
 from readability_triton.faults.metrics import rows_queued
 from readability_triton.faults.result import Result
@@ -16,7 +17,7 @@ from readability_triton.faults.traffic import BLS, PARALLEL, Flow, draw
 from readability_triton.faults.verdict import Kind
 from readability_triton.faults.watch import after, wait_for
 from readability_triton.serving.outstanding import outstanding
-from readability_triton.serving.stubs import find_stubs
+from readability_triton.serving.stubs import find_stubs, is_alive, process_state
 
 LONG_ROWS = 256
 N_LONG = 4
@@ -70,7 +71,32 @@ def _killed_busy(setting: Setting, model: str, pipeline: str) -> Result:
         os.kill(pid, signal.SIGKILL)
         samples = [call.result() for call in calls]
         result = after(setting, name, load, server, at)
-    slowest = max(sample.done for sample in samples) - at
+    return _within_limits(result, max(sample.done for sample in samples) - at)
+
+
+def _sender_lost(setting: Setting) -> Result:
+    copy = setting.trapped()
+    server = setting.server(copy)
+    file = trap(copy, BLS, DROP)
+    rng = random.Random(setting.seed)
+    with setting.load(server) as load:
+        pid = next(stub.pid for stub in find_stubs(server.process.pid) if stub.model == BLS)
+        at = time.monotonic()
+        try:
+            file.touch()
+            calls = load.burst([draw(rng, GRPC[BLS], len(setting.truth.texts)) for _ in range(N_LONG)])
+            ended = wait_for(lambda: not is_alive(process_state(pid)), ERROR_LIMIT_S)
+        finally:
+            file.unlink()
+        samples = [call.result() for call in calls]
+        result = after(setting, "sender-lost", load, server, at)
+    if not ended:
+        result.broken.append("a process that cannot answer goes on")
+    return _within_limits(result, max(sample.done for sample in samples) - at)
+
+
+def _within_limits(result: Result, slowest: float) -> Result:
+    """Hold the wait of the slowest client, in seconds, and the time until all is in order against their limits."""
     if slowest > ERROR_LIMIT_S:
         result.broken.append(f"a client waited {slowest:.1f} s for an answer or an error")
     if result.recovery_s is not None and result.recovery_s > SERVICE_LIMIT_S:
@@ -107,5 +133,6 @@ FAULTS = (
         )
         for model, pipeline in (("bls_pipeline", BLS), ("bert-large", BLS), ("bert-large", "ensemble_all"))
     ),
+    Fault("sender-lost", "bls_pipeline has answers that it cannot send, and no error either", _sender_lost),
     Fault("overload", f"{N_AT_ONCE} requests at once that have {TIMEOUT_MS} ms to live", _overload),
 )

@@ -1,4 +1,4 @@
-"""A model that hangs while a file HANG lies in its folder, and fails while a file RAISE does."""
+"""A model that, while a file lies in its folder, hangs (HANG), fails (RAISE) or cannot send its answers (DROP)."""
 
 import importlib.util
 import json
@@ -28,4 +28,25 @@ class TritonPythonModel:
             time.sleep(POLL_S)
         if (self.folder / "RAISE").exists():
             raise RuntimeError("this stage is set to fail")
+        if (self.folder / "DROP").exists():
+            requests = [WithoutSender(request) for request in requests]
         return self.original.execute(requests)
+
+    def finalize(self) -> None:
+        """Let the original end."""
+        if hasattr(self.original, "finalize"):
+            self.original.finalize()
+
+
+class WithoutSender:
+    """A request whose response sender is lost."""
+
+    def __init__(self, request) -> None:
+        self.request = request
+
+    def __getattr__(self, name: str):
+        return getattr(self.request, name)
+
+    def get_response_sender(self):
+        """There is none."""
+        raise RuntimeError("the sender of this request is set to be lost")

@@ -80,7 +80,4 @@ class TritonPythonModel:
         self._send(request, response)
 
     def _send(self, request, response) -> None:
-        try:
-            calls.send(request, response)
-        finally:
-            self.outstanding.add(-1)
+        self.outstanding.answer(partial(calls.send, request, response), partial(calls.send_not_sent, request))

@@ -120,11 +120,12 @@ class TritonPythonModel:
         sender = request.get_response_sender()
         self.outstanding.add(1)
 
+        def send_final(response) -> None:
+            sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
         def send(response) -> None:
-            try:
-                sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-            finally:
-                self.outstanding.add(-1)
+            not_sent = _failed(pb_utils.TritonModelException("the answer could not be sent"))
+            self.outstanding.answer(lambda: send_final(response), lambda: send_final(not_sent))
 
         def done(results: list[torch.Tensor] | Exception) -> None:
             try:
