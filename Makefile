@@ -17,7 +17,7 @@ PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
 # RAPIDS' wheels are on PyPI but for the largest, of which there is an entry that fetches them from NVIDIA's own index.
 RAPIDS_OPTIONS ?= --extra-index-url https://pypi.nvidia.com
 
-.PHONY: demo check test lint serve compare bench faults soak gpu build lock clean help
+.PHONY: demo check test lint serve compare bench bulk faults soak gpu build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,10 @@ compare: $(ARTEFACTS)  ## both pipelines under the same load, two minutes, with 
 
 bench: $(ARTEFACTS)  ## what orchestration adds
 	$(BIN)/readability bench
+
+bulk: $(ARTEFACTS)  ## install what `readability bulk` needs (140 MB), and test it on clusters on this machine
+	$(PIP_INSTALL) --no-deps -r requirements-bulk.lock
+	$(BIN)/pytest tests/bulk
 
 faults: $(ARTEFACTS)  ## break a server in every known way, and judge its answers
 	$(BIN)/readability faults

@@ -9,6 +9,7 @@ import click
 
 COMMANDS: Mapping[str, str] = {
     "score": "Score files or standard input on a running server.",
+    "bulk": "Score a corpus of any size into Parquet files.",
     "serve": "Serve the model repository until stopped.",
     "demo": "Start a server, score the sample passages both ways, stop.",
     "doctor": "Show what this machine has for serving, and what is missing.",
@@ -26,6 +27,9 @@ COMMANDS: Mapping[str, str] = {
     "random-encoder": "Copy the repository, with random weights of BERT-large's size.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
+EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare"}
+"""What to install for commands that need other extras than `server`."""
+
 IN_A_CHECKOUT = ("faults", "soak")
 """Commands of `faults/`, which is not installed."""
 
@@ -46,7 +50,7 @@ class _Commands(click.Group):
         try:
             return getattr(importlib.import_module(f"readability_triton.cli.{name}"), name)
         except ModuleNotFoundError as error:
-            extra = "compare" if cmd_name == "compare" else "server"
+            extra = EXTRAS.get(cmd_name, "server")
             raise click.ClickException(
                 f"{cmd_name} needs {error.name}: run `pip install 'readability-triton[{extra}]'`"
             ) from error

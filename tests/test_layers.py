@@ -10,6 +10,7 @@ PACKAGE = "readability_triton"
 FOLDERS = (
     "bench",
     "bls",
+    "bulk",
     "cli",
     "client",
     "compare",
@@ -27,6 +28,7 @@ MAY_IMPORT = {
     "training": {"stages"},
     "bls": {"ensemble", "stages"},
     "client": {"stages"},
+    "bulk": {"client", "ensemble", "stages"},
     "compare": {"client"},
     "containers": {"ensemble"},
     "bench": {"client", "stages", "training"},
