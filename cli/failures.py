@@ -35,4 +35,4 @@ def one_line(*errors: type[Exception]) -> Iterator[None]:
         yield
     except errors as error:
         click.echo(f"readability: {error}", err=True)
-        raise SystemExit(EXIT_CODES.get(type(error), 1)) from error
+        raise SystemExit(next((EXIT_CODES[each] for each in type(error).__mro__ if each in EXIT_CODES), 1)) from error

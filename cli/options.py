@@ -1,11 +1,18 @@
 """Options that several commands share."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from readability_triton.client.access import Access
+from readability_triton.client.protocol import DEFAULT_URL
 from readability_triton.serving.repository import default_repository
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 model_repository_option = click.option(
@@ -23,3 +30,56 @@ bundle_option = click.option(
     show_default="the one that comes with the project",
     help="What `readability train` wrote.",
 )
+
+
+def server_options(command: Command) -> Command:
+    """Options that say where servers are and how to get in: `url`, and those that `access` takes."""
+    options = (
+        click.option(
+            "--url",
+            "urls",
+            multiple=True,
+            default=(DEFAULT_URL,),
+            show_default=True,
+            help="grpc://HOST:PORT or http://HOST:PORT; grpcs:// or https:// for TLS. Several share the requests.",
+        ),
+        click.option("--ca", type=_FILE, help="Certificates to trust, PEM.  [default: the system's]"),
+        click.option("--certificate", type=_FILE, help="The client's own certificate, PEM."),
+        click.option("--key", type=_FILE, help="Its private key, PEM."),
+        click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="Sent with every request."),
+        click.option(
+            "--token",
+            envvar="READABILITY_TOKEN",
+            show_envvar=True,
+            help="Sent as a bearer token; better by the variable, which a list of processes does not show.",
+        ),
+        click.option("--compression", type=click.Choice(["gzip", "deflate"]), help="Of requests."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def access(
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    headers: Sequence[str],
+    token: str | None,
+    compression: Any,
+) -> Access:
+    """What `server_options` gave.
+
+    Raises:
+        click.BadParameter: if a header is not NAME:VALUE.
+        ValueError: as `Access` does.
+    """
+    pairs: dict[str, str] = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon or not name.strip():
+            raise click.BadParameter(f"{header!r} is not NAME:VALUE", param_hint="--header")
+        if name.strip().lower() in {each.lower() for each in pairs}:
+            raise click.BadParameter(f"{name.strip()} is there twice", param_hint="--header")
+        pairs[name.strip()] = value.strip()
+    return Access(ca, certificate, key, pairs, token or None, compression)

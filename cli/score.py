@@ -1,18 +1,28 @@
 """`readability score`."""
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from readability_triton.cli import report
-from readability_triton.cli.display import progress
-from readability_triton.cli.failures import one_line
+from readability_triton.cli.display import console, progress
+from readability_triton.cli.failures import EXIT_CODES, one_line
+from readability_triton.cli.options import access, server_options
 from readability_triton.client.documents import ScoredDocument, score_documents
 from readability_triton.client.errors import InvalidRequestError, ReadabilityError
-from readability_triton.client.protocol import DEFAULT_URL, Parameter
+from readability_triton.client.file_text import expand, file_text
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.table_files import is_table, open_table
+from readability_triton.client.tables import TableScoring
+from readability_triton.client.transports.transport import Parameter
+
+RETRIES_OF_A_TABLE = 8
+"""Pauses of 20 seconds in all: a server that starts again is waited for."""
 
 
 @click.command(
@@ -33,7 +43,10 @@ rows that skip the encoder, and on servers whose configuration has none. CSV and
 Examples:
   readability score essay.txt
   readability score --format json chapter*.txt > scores.json
-  pdftotext paper.pdf - | readability score -
+  readability score --format csv essays/ 'drafts/*.docx' > scores.csv
+  readability score --column text --output scored.csv reviews.csv
+  readability score --url grpc://one:8001 --url grpc://two:8001 --column text --output scored.parquet reviews.parquet
+  readability score --url https://api.test --ca ca.pem --header 'X-Team: reading' essay.txt
   readability score --policy deadline --set deadline_ms=100 essay.txt
   readability score --model-name ensemble_all --fallback '' --url http://localhost:8000 essay.txt
 
@@ -49,30 +62,110 @@ pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")
-@click.option("--url", default=DEFAULT_URL, show_default=True, help="grpc://HOST:PORT or http://HOST:PORT.")
+@click.option("--encoding", help="Of the files.  [default: recognised; UTF-8 if that fits]")
+@click.option("--column", help="FILES is one CSV, TSV or Parquet table: the column of its texts.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Where the table with scores goes.")
+@click.option("--prefix", default="", help="Of the names of columns added to a table.")
+@click.option("--workers", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests in flight.")
+@click.option("--retries", type=click.IntRange(0), help="When no server can answer.  [default: 0; of a table 8]")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Seconds.")
+@server_options
 @click.option("--format", "style", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def score(
-    files: tuple[str, ...],
-    model_name: str,
-    fallback: str,
-    policy: str | None,
-    settings: tuple[str, ...],
-    bert_weight: float | None,
-    url: str,
-    style: str,
-) -> None:
+def score(files: tuple[str, ...], style: str, **options: Any) -> None:
     """Score FILES, or standard input if there are none or FILES is "-".
+
+    FILES are texts, DOCX, PDF, EPUB, HTML and subtitles (SRT, VTT), folders of them, and patterns in quotes.
 
     A text longer than a training excerpt is cut at sentence ends into passages of at most about 180 words; shown are
     the mean, each passage, and which is hardest.
+
+    With --column, FILES is a table: the same table is written to --output, with columns added. Cut off, the same
+    command goes on where it was.
     """
+    asked = Asked(**options)
     with one_line(ReadabilityError, OSError, ValueError):
-        documents = [(name, _read(name)) for name in files or ("-",)]
-        parameters = _parameters(policy, settings)
-        details = model_name == "bls_pipeline"
-        with Scorer(model_name, fallback or None, url, parameters=parameters, details=details) as scorer:
-            scored = score_documents(scorer, documents, bert_weight, progress)
-    _show(scored, style)
+        if asked.column is not None:
+            refused = _score_table(asked, files)
+        else:
+            documents = _read_all(files, asked.encoding)
+            with asked.scorer(asked.retries or 0) as scorer:
+                scored = score_documents(scorer, documents, asked.bert_weight, progress)
+    if asked.column is None:
+        _show(scored, style)
+    elif refused:
+        raise SystemExit(EXIT_CODES[InvalidRequestError])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command's options."""
+
+    model_name: str
+    fallback: str
+    policy: str | None
+    settings: tuple[str, ...]
+    bert_weight: float | None
+    encoding: str | None
+    column: str | None
+    output: Path | None
+    prefix: str
+    workers: int
+    retries: int | None
+    timeout: float
+    urls: tuple[str, ...]
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    headers: tuple[str, ...]
+    token: str | None
+    compression: str | None
+
+    def scorer(self, retries: int, in_flight: int | None = None) -> Scorer:
+        """A scorer as these ask for."""
+        return Scorer(
+            self.model_name,
+            self.fallback or None,
+            self.urls,
+            timeout_s=self.timeout,
+            parameters=_parameters(self.policy, self.settings),
+            details=self.model_name == "bls_pipeline",
+            access=access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression),
+            in_flight=in_flight or self.workers,
+            retries=retries,
+        )
+
+    def job(self, path: Path) -> dict[str, Any]:
+        """What the scores of a table depend on."""
+        status = path.stat()
+        return {
+            "table": [str(path.resolve()), status.st_size, status.st_mtime_ns, self.column, self.encoding],
+            "pipeline": [self.model_name, self.fallback, self.policy, sorted(self.settings), self.bert_weight],
+        }
+
+
+def _score_table(asked: Asked, files: Sequence[str]) -> int:
+    """Score a table; how many rows were refused."""
+    if len(files) != 1 or asked.output is None or asked.column is None:
+        raise click.UsageError("--column takes one table, and --output for where the result goes")
+    path = Path(files[0])
+    if not is_table(path) or asked.output.suffix.lower() != path.suffix.lower():
+        raise click.UsageError(f"{path} and {asked.output} must both end in .csv, .tsv or .parquet, and alike")
+    if asked.output.resolve() == path.resolve():
+        raise click.UsageError(f"--output {asked.output} is the table itself")
+    table = open_table(path, asked.column, asked.encoding)
+    scoring = TableScoring(table, asked.output, asked.prefix, asked.job(path))
+    if scoring.resumed:
+        console.print(f"going on after {scoring.resumed} rows of {scoring.journal}")
+    with (
+        asked.scorer(RETRIES_OF_A_TABLE if asked.retries is None else asked.retries, in_flight=1) as scorer,
+        progress("scoring", table.n_rows) as on_progress,
+    ):
+        outcome = scoring.run(scorer, asked.bert_weight, asked.workers, on_progress)
+    console.print(
+        f"{asked.output}: {outcome.scored} rows scored, {outcome.gaps} without a text, {outcome.refused} refused"
+        + (f" (column {asked.prefix}error says why)" if outcome.refused else "")
+    )
+    return outcome.refused
 
 
 def _parameters(policy: str | None, settings: tuple[str, ...]) -> dict[str, Parameter]:
@@ -85,15 +178,15 @@ def _parameters(policy: str | None, settings: tuple[str, ...]) -> dict[str, Para
     return parameters
 
 
-def _read(name: str) -> str:
-    data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from error
-    if not text.strip():
-        raise InvalidRequestError(f"{name} is empty")
-    return text
+def _read_all(files: Sequence[str], encoding: str | None) -> list[tuple[str, str]]:
+    """Names and texts of all that FILES mean."""
+    documents = []
+    for name in files or ("-",):
+        if name == "-":
+            documents.append((name, file_text(name, sys.stdin.buffer.read(), encoding)))
+        else:
+            documents += [(str(path), file_text(str(path), path.read_bytes(), encoding)) for path in expand(name)]
+    return documents
 
 
 def _show(documents: list[ScoredDocument], style: str) -> None:

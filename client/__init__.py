@@ -1,7 +1,10 @@
 """Score texts on a Triton server: `Scorer`, and `AsyncScorer` for services built on asyncio."""
 
+from readability_triton.client.access import Access
 from readability_triton.client.async_scorer import AsyncScorer
 from readability_triton.client.errors import (
+    AccessDeniedError,
+    ForkedProcessError,
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -14,8 +17,11 @@ from readability_triton.client.scorer import Scorer
 from readability_triton.client.scores import Details, Scores
 
 __all__ = [
+    "Access",
+    "AccessDeniedError",
     "AsyncScorer",
     "Details",
+    "ForkedProcessError",
     "InferenceError",
     "InvalidRequestError",
     "ModelUnavailableError",

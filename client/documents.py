@@ -76,7 +76,7 @@ def score_documents(
     scorer: Scorer,
     documents: Sequence[tuple[str, str]],
     bert_weight: float | None,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> list[ScoredDocument]:
     """Score documents, each a name and a text that holds more than white space.
 
@@ -85,7 +85,8 @@ def score_documents(
     """
     passages = [cut(text) for _, text in documents]
     texts = [passage.text for parts in passages for passage in parts]
-    with progress("scoring", len(texts)) if len(texts) > MUCH_TO_DO else nullcontext(_no_progress) as on_progress:
+    shown = progress("scoring", len(texts)) if progress and len(texts) > MUCH_TO_DO else nullcontext(_no_progress)
+    with shown as on_progress:
         scores = scorer.score(texts, bert_weight, on_progress)
     rows = iter(_scored_passages([part for parts in passages for part in parts], scores, scorer.served_model()))
     by_document = [[next(rows) for _ in parts] for parts in passages]

@@ -2,7 +2,13 @@
 
 
 class ReadabilityError(Exception):
-    """No score; the message says why."""
+    """No score; the message says why.
+
+    Attributes:
+        request_id: of the request that failed, as in the server's log; empty if there was none.
+    """
+
+    request_id: str = ""
 
 
 class InvalidRequestError(ReadabilityError):
@@ -37,3 +43,11 @@ class InferenceError(ReadabilityError):
 
 class ServerBusyError(ReadabilityError):
     """A queue in the server is full: try again later, or elsewhere."""
+
+
+class AccessDeniedError(ReadabilityError):
+    """The server, or a gateway before it, wants a token, a header or a client certificate, or another one."""
+
+
+class ForkedProcessError(ReadabilityError):
+    """gRPC was used before this process was forked, and does not work in it."""

@@ -11,6 +11,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from readability_triton.client.calibration import are_calibrated, intervals_and_levels
 from readability_triton.client.errors import (
+    AccessDeniedError,
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -21,6 +22,7 @@ from readability_triton.client.errors import (
 )
 from readability_triton.client.scores import Details, Scores
 from readability_triton.client.served_model import ROUTING, ServedModel
+from readability_triton.client.transports.transport import Answer, InferRequest, Parameter
 
 DEFAULT_URL = "grpc://localhost:8001"
 
@@ -42,17 +44,19 @@ TRIES = 4
 PAUSE_S = 0.05
 """Before the first retry; longer before each further one."""
 
-Parameter = bool | int | float | str
-
 _ROW = re.compile(r"row (\d+): (.*)", re.DOTALL)
 _REFUSED = {"StatusCode.INVALID_ARGUMENT", "400"}
+_DENIED = {"StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED", "401", "403"}
 _UNAVAILABLE = {"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "404", "503"}
 _LATE = {"StatusCode.DEADLINE_EXCEEDED", "499", "504"}
 _TOO_LATE = re.compile(r"no answer (in time|within)|no time left|timeout expired", re.I)
 _BUSY = re.compile("Exceeds maximum queue size|queue: busy")
 _MALFORMED = re.compile(r"string (data|length|elements?) for inference input|number of string elements", re.I)
 _UNREACHABLE = re.compile(
-    r"failed to connect|connection refused|socket closed|dns resolution|errors resolving|connection reset", re.I
+    r"failed to connect|connection refused|socket closed|dns resolution|errors resolving|connection reset|broken pipe|"
+    r"stream removed|stream closed|goaway|connection attempt timed out|endpoint closing|handshake|"
+    r"grpc server is shutting down|server is shutting down",
+    re.I,
 )
 _UNHEALTHY = re.compile(r"stub process .* is not healthy|is not ready|unknown model", re.I)
 
@@ -61,26 +65,54 @@ class Address(NamedTuple):
     """A Triton endpoint.
 
     Attributes:
-        scheme: `grpc` or `http`.
+        scheme: `grpc`, `grpcs`, `http` or `https`.
         location: host and port.
     """
 
     scheme: str
     location: str
 
+    @property
+    def is_grpc(self) -> bool:
+        """Whether requests go by gRPC, not HTTP."""
+        return self.scheme.startswith("grpc")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether they go by TLS."""
+        return self.scheme.endswith("s")
+
+    @property
+    def url(self) -> str:
+        """Scheme and location."""
+        return f"{self.scheme}://{self.location}"
+
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Read `grpc://host:port`, `http://host:port`, or `host:port`, which means gRPC.
+        """Read `grpc://host:port`, `http://host:port`, the same with `grpcs` or `https`, or `host:port`: gRPC.
 
         Raises:
             ValueError: for any other scheme or an empty location.
         """
-        scheme, separator, location = url.rpartition("://")
+        scheme, separator, location = url.strip().rpartition("://")
         scheme = scheme if separator else "grpc"
         location = location.rstrip("/")
-        if scheme not in ("grpc", "http") or not location or "/" in location:
-            raise ValueError(f"{url!r} is not grpc://HOST:PORT or http://HOST:PORT")
+        if scheme not in ("grpc", "grpcs", "http", "https") or not location or set(location) & set("/?#@ "):
+            raise ValueError(f"{url!r} is not grpc://HOST:PORT or http://HOST:PORT, or grpcs:// or https:// for TLS")
         return cls(scheme, location)
+
+    @classmethod
+    def parse_all(cls, urls: str | Sequence[str]) -> "list[Address]":
+        """Read one address or several, also with commas between them.
+
+        Raises:
+            ValueError: if there is none, one is none, or one is there twice.
+        """
+        parts = [part for url in ([urls] if isinstance(urls, str) else urls) for part in url.split(",")]
+        addresses = [cls.parse(part) for part in parts]
+        if not addresses or len(set(addresses)) < len(addresses):
+            raise ValueError(f"no address, or one twice: {', '.join(parts)}")
+        return addresses
 
 
 class Batch(NamedTuple):
@@ -97,32 +129,29 @@ class Batch(NamedTuple):
     weights: NDArray[np.float32]
 
 
-def batches(texts: Sequence[str | bytes], weights: float | Sequence[float], size: int) -> list[Batch]:
-    """Cut texts and their weights, one for all or one each, into requests of at most `size` rows.
+def batches(rows: Sequence[bytes], weights: NDArray[np.float32], size: int) -> list[Batch]:
+    """Cut N texts and their weights, FP32 [N], into requests of at most `size` rows."""
+    excerpts = np.array([*rows, None], dtype=object)[:-1].reshape(-1, 1)
+    shares = weights.reshape(-1, 1)
+    return [Batch(at, excerpts[at : at + size], shares[at : at + size]) for at in range(0, len(rows), size)]
+
+
+def weights_of(weights: float | Sequence[float], n_texts: int) -> NDArray[np.float32]:
+    """A weight for each of N texts, FP32 [N], from one for all or one for each.
 
     Raises:
         ValueError: if there are not as many weights as texts.
-        InvalidRequestError: if a text holds half a surrogate pair.
     """
-    rows = np.array([_encoded(row, text) for row, text in enumerate(texts)], dtype=object).reshape(-1, 1)
     shares = np.asarray(weights, dtype=np.float32)
-    if shares.ndim and shares.shape != (len(rows),):
-        raise ValueError(f"{len(rows)} texts but {shares.size} weights")
-    shares = np.ascontiguousarray(np.broadcast_to(shares, len(rows)).reshape(-1, 1))
-    return [Batch(at, rows[at : at + size], shares[at : at + size]) for at in range(0, len(rows), size)]
+    if shares.ndim and shares.shape != (n_texts,):
+        raise ValueError(f"{n_texts} texts but {shares.size} weights")
+    return np.ascontiguousarray(np.broadcast_to(shares, n_texts))
 
 
 def check_batch_size(size: int) -> None:
     """Raise `ValueError` for a batch size below 1."""
     if size < 1:
         raise ValueError(f"a batch has at least one row, not {size}")
-
-
-def _encoded(row: int, text: str | bytes) -> bytes:
-    try:
-        return text.encode() if isinstance(text, str) else text
-    except UnicodeEncodeError as error:
-        raise InvalidRequestError(f"text cannot be written as UTF-8: {error.reason} at {error.start}", row) from error
 
 
 def input_tensors(library: Any, arrays: Mapping[str, NDArray[Any]]) -> list[Any]:
@@ -148,19 +177,15 @@ class RequestOptions:
     details: bool = False
 
 
-def infer_arguments(library: Any, batch: Batch, options: RequestOptions, model: ServedModel) -> dict[str, Any]:
-    """Arguments for `infer` of the `tritonclient` module `library`, besides the model's name."""
+def infer_request(batch: Batch, options: RequestOptions, model: ServedModel, request_id: str) -> InferRequest:
+    """The request for the scores of a batch."""
     further = DETAILS if options.details else ROUTING if model.is_calibrated and model.reports_routes else ()
-    inputs = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
-    outputs = [library.InferRequestedOutput(name) for name in ("SCORE", *further)]
-    arguments: dict[str, Any] = {"inputs": inputs, "outputs": outputs}
-    if options.parameters:
-        arguments["parameters"] = dict(options.parameters)
-    return arguments
+    inputs = {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights}
+    return InferRequest(model.name, inputs, ("SCORE", *further), options.parameters, request_id)
 
 
-def read_scores(answer: Any, model: ServedModel, batch: Batch, details: bool) -> Scores:
-    """The scores in an answer of `tritonclient`, with details if requested, as far as the model has any.
+def read_scores(answer: Answer, model: ServedModel, batch: Batch, details: bool) -> Scores:
+    """The scores in an answer, with details if requested, as far as the model has any.
 
     Raises:
         InferenceServerException: if an output is missing, or not of its type and [B, 1].
@@ -184,8 +209,8 @@ def read_scores(answer: Any, model: ServedModel, batch: Batch, details: bool) ->
     return replace(scores, details=Details(read("BERT_SCORE"), read("CUML_SCORE"), routes, is_degraded))
 
 
-def column(answer: Any, model: str, output: str, n_rows: int, dtype: Any) -> NDArray[Any]:
-    """An output [B, 1] of an answer of `tritonclient`.
+def column(answer: Answer, model: str, output: str, n_rows: int, dtype: Any) -> NDArray[Any]:
+    """An output [B, 1] of an answer.
 
     Raises:
         InferenceServerException: if it is missing or of another shape or type; nothing is reshaped or broadcast.
@@ -206,12 +231,17 @@ def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> R
         return RequestTimeoutError(f"no answer from {url} in time")
     if not isinstance(error, InferenceServerException):
         return ServerUnreachableError(f"no server at {url}: {error}")
-    status, message = error.status(), error.message()
-    if _UNREACHABLE.search(message):
+    return _translate_status(error.status(), error.message(), first_row, url)
+
+
+def _translate_status(status: str | None, message: str, first_row: int, url: str) -> ReadabilityError:
+    if status == "502" or (status not in _REFUSED and _UNREACHABLE.search(message)):
         return ServerUnreachableError(f"no server at {url}: {message}")
+    if status in _DENIED:
+        return AccessDeniedError(f"{url} refuses access: {message}")
     if status in _LATE or (status in _UNAVAILABLE and _TOO_LATE.search(message)):
         return RequestTimeoutError(f"no answer from {url} in time: {message}")
-    if _BUSY.search(message):
+    if status == "429" or _BUSY.search(message):
         return ServerBusyError(f"{url} is busy: {message}")
     if status in _UNAVAILABLE or _UNHEALTHY.search(message):
         return ModelUnavailableError(message)

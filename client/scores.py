@@ -1,10 +1,13 @@
 """What a call of the scorer gives back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,15 @@ class Details:
     @classmethod
     def unknown(cls, n_texts: int, route: str) -> "Details":
         """For a pipeline that answers with scores only."""
-        nothing = np.full(n_texts, np.nan, dtype=np.float32)
-        return cls(nothing, nothing, (route,) * n_texts, np.zeros(n_texts, dtype=np.bool_))
+        bert, cuml = np.full((2, n_texts), np.nan, dtype=np.float32)
+        return cls(bert, cuml, (route,) * n_texts, np.zeros(n_texts, dtype=np.bool_))
+
+    def spread(self, at: NDArray[np.int64], total: int) -> "Details":
+        """These as rows `at` of `total`; the others NaN, without a route and not degraded."""
+        spread = Details.unknown(total, "")
+        for name in ("bert", "cuml", "degraded"):
+            getattr(spread, name)[at] = getattr(self, name)
+        return replace(spread, route=_spread_names(self.route, "", at, total))
 
     @classmethod
     def joined(cls, parts: "Sequence[Details]") -> "Details":
@@ -44,7 +54,7 @@ class Scores:
     """Scores of N texts, in the order of the texts.
 
     Attributes:
-        values: FP32 [N], higher is easier.
+        values: FP32 [N], higher is easier; NaN for a row without a text, if `score(missing="nan")` allows such.
         answered_by: N names of the model that answered for each.
         interval: FP32 [N, 2], lower and upper end, which hold the human score of 90 % of texts; NaN where the interval
             is not known: for another `bert_weight` than the fitted one, a degraded answer, one without a model that has
@@ -62,6 +72,21 @@ class Scores:
     level: tuple[str | None, ...]
     details: Details | None = None
 
+    def spread(self, at: NDArray[np.int64], total: int) -> "Scores":
+        """These as rows `at` of `total`; the others NaN, without a level and answered by nothing."""
+        if len(self.values) == total:
+            return self
+        values, interval = np.full(total, np.nan, np.float32), np.full((total, 2), np.nan, np.float32)
+        values[at], interval[at] = self.values, self.interval
+        return replace(
+            self,
+            values=values,
+            interval=interval,
+            answered_by=_spread_names(self.answered_by, "", at, total),
+            level=_spread_names(self.level, None, at, total),
+            details=None if self.details is None else self.details.spread(at, total),
+        )
+
     @classmethod
     def joined(cls, parts: "Sequence[Scores]") -> "Scores":
         """The scores of several requests, one after the other; their details if all have some."""
@@ -74,3 +99,10 @@ class Scores:
             tuple(level for part in parts for level in part.level),
             Details.joined(details) if details and len(details) == len(parts) else None,
         )
+
+
+def _spread_names(names: Sequence[Name], gap: Name, at: NDArray[np.int64], total: int) -> tuple[Name, ...]:
+    spread = [gap] * total
+    for row, name in zip(at.tolist(), names, strict=True):
+        spread[row] = name
+    return tuple(spread)

@@ -53,16 +53,21 @@ class WireServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         down: models that are not ready.
         hangs: what hangs until the test ends, of "ModelConfig" and "ModelInfer".
         parameters: in the configuration of every model.
+        on_metadata: called with the metadata of every call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: grpc.ServerCredentials | None = None) -> None:
         self.down: set[str] = set()
         self.hangs: set[str] = set()
         self.parameters = dict(PARAMETERS)
+        self.on_metadata: Callable[[Any], None] = lambda metadata: None
         self.finished = threading.Event()
         self.server = grpc.server(ThreadPoolExecutor(4))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self.server)
-        self.url = f"grpc://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        if credentials:
+            self.url = f"grpcs://localhost:{self.server.add_secure_port('localhost:0', credentials)}"
+        else:
+            self.url = f"grpc://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         self.server.start()
 
     def ModelConfig(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -85,6 +90,7 @@ class WireServer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return answer
 
     def _hinder(self, call: str, model: str, context: grpc.ServicerContext) -> None:
+        self.on_metadata(context.invocation_metadata())
         if call in self.hangs:
             self.finished.wait(1)
         if model in self.down:

@@ -137,8 +137,8 @@ def test_a_file_that_cannot_be_scored_is_named_with_the_reason(tmp_path, style, 
     assert_failed(score("--format", style, path), exit_code, message.format(path=path))
 
 
-def test_a_folder_is_no_text(tmp_path):
-    assert_failed(score(tmp_path), 1, f"Is a directory: '{tmp_path}'")
+def test_a_folder_without_texts_is_named(tmp_path):
+    assert_failed(score(tmp_path), 2, f"{tmp_path} has no file that ends in .txt")
 
 
 def test_one_bad_file_among_good_ones_leaves_none_scored(wire, essay, tmp_path):
@@ -167,7 +167,71 @@ def test_a_text_that_the_server_refuses_is_exit_code_2(wire):
 
 
 def test_an_address_that_is_none_is_reported():
-    result = score("--url", "https://host", stdin=b"Yes.")
+    result = score("--url", "ftp://host", stdin=b"Yes.")
     assert result.exit_code != 0
     assert result.stdout == ""
     assert "grpc://HOST:PORT or http://HOST:PORT" in result.stderr
+
+
+def test_a_folder_a_pattern_and_other_documents_are_scored(wire, tmp_path):
+    (tmp_path / "b.txt").write_text("Yes.")
+    (tmp_path / "a.html").write_text("<p>No way.</p>")
+    for given in (tmp_path, f"{tmp_path}/*"):
+        result = score("--url", wire.url, "--format", "json", given)
+        documents = json.loads(result.stdout)["documents"]
+        assert [(each["name"], each["score"]) for each in documents] == [
+            (str(tmp_path / "a.html"), 3.5),
+            (str(tmp_path / "b.txt"), 2.0),
+        ]
+
+
+def test_an_encoding_may_be_asked_for(wire, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("Größer.".encode("cp1252"))
+    result = score("--url", wire.url, "--format", "json", "--encoding", "cp1252", path)
+    assert json.loads(result.stdout)["documents"][0]["score"] == len("Größer.".encode()) / 2
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,text\n1,Yes.\n2,\n3,This is forbidden.\n")
+    return path
+
+
+def test_a_table_comes_back_with_scores_and_a_clean_standard_output(wire, table, tmp_path):
+    out = tmp_path / "out.csv"
+    result = score("--url", wire.url, "--column", "text", "--output", out, "--prefix", "r_", table)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "1 rows scored, 1 without a text, 1 refused (column r_error says why)" in " ".join(result.stderr.split())
+    rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert [row["r_score"] for row in rows] == ["2.0", "", ""]
+    assert [row["r_error"] for row in rows] == ["", "", "text is forbidden"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--column", "text"), ("--column", "text", "--output", "x.parquet"), ("--column", "text", "--output", "{table}")],
+)
+def test_a_table_without_a_place_for_it_is_bad_usage(table, arguments):
+    result = score(*(each.format(table=table) for each in arguments), table)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_headers_and_the_token_are_sent(wire):
+    seen = []
+    wire.on_metadata = lambda metadata: seen.append(dict(metadata))
+    result = score("--url", wire.url, "--header", "X-Team: reading", "--token", "secret", stdin=b"Yes.")
+    assert result.exit_code == 0
+    assert {(each["x-team"], each["authorization"]) for each in seen} == {("reading", "Bearer secret")}
+
+
+@pytest.mark.parametrize("headers", [("nothing",), (":x",), ("a:1", "A:2")])
+def test_a_header_that_is_none_or_there_twice_is_bad_usage(headers):
+    result = score(*(each for header in headers for each in ("--header", header)), stdin=b"Yes.")
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_several_addresses_share_the_requests(wire, closed_port):
+    result = score("--url", f"grpc://127.0.0.1:{closed_port}", "--url", wire.url, "--format", "json", stdin=b"Yes.")
+    assert json.loads(result.stdout)["documents"][0]["score"] == 2.0

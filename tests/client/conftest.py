@@ -1,24 +1,27 @@
-"""A stand-in for `tritonclient`'s client object: a text's score is its number of bytes, times its blend weight."""
+"""A transport that answers by itself: a text's score is its number of bytes, times its blend weight."""
 
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from tritonclient.utils import deserialize_bytes_tensor
 
 from readability_triton.client.async_scorer import AsyncScorer
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.transports.transport import InferRequest
 from readability_triton.stages.interval import IntervalTable
+from tests.client.http_wire import HttpWire
+from tests.conftest import WireServer
 
 
 class FakeClient:
-    """Takes the place of `tritonclient`'s client object.
+    """Takes the place of a transport, however many a scorer opens.
 
     Attributes:
         refuse: given a model and its texts, the error to raise, or None to answer.
-        infers: model, texts, weights and limits of each inference, in order.
+        infers: model, texts, weights and time limit of each inference, in order.
+        request_ids: of each inference.
         requested: model, outputs and parameters of each, in order.
         tells_details: models that have more to say than scores.
         described: models whose configuration was requested, in order.
@@ -32,7 +35,8 @@ class FakeClient:
         self.parameters = {"bert_weight": "0.5", "target_quantiles": "0 50 100"}
         self.refuse: Callable[[str, list[bytes]], Exception | None] = lambda model, texts: None
         self.refuse_to_describe: Callable[[str], Exception | None] = lambda model: None
-        self.infers: list[tuple[str, list[bytes], list[float], dict[str, Any]]] = []
+        self.infers: list[tuple[str, list[bytes], list[float], float]] = []
+        self.request_ids: list[str] = []
         self.requested: list[tuple[str, list[str], dict[str, Any] | None]] = []
         self.tells_details = {"bls_pipeline"}
         self.described: list[str] = []
@@ -40,34 +44,26 @@ class FakeClient:
         self.routing: Callable[[list[bytes]], tuple[list[str], list[bool]]] | None = None
         self.closed = False
 
-    def get_model_config(self, model: str, **options: Any) -> dict[str, Any]:
+    def model_config(self, model: str, timeout_s: float) -> dict[str, Any]:
         self.described.append(model)
         if error := self.refuse_to_describe(model):
             raise error
         parameters = {key: {"string_value": value} for key, value in self.parameters.items()}
         outputs = [{"name": name} for name in self.outputs.get(model, [])]
-        config = {"name": model, "max_batch_size": self.max_batch_size, "parameters": parameters, "output": outputs}
-        return {"config": config} if self.scheme == "grpc" else config
+        return {"name": model, "max_batch_size": self.max_batch_size, "parameters": parameters, "output": outputs}
 
-    def infer(
-        self,
-        model: str,
-        inputs: list[Any],
-        outputs: list[Any],
-        parameters: dict[str, Any] | None = None,
-        **limits: Any,
-    ) -> "FakeAnswer":
-        names = [output.name() for output in outputs]
+    def infer(self, request: InferRequest, timeout_s: float) -> "FakeAnswer":
+        model, names = request.model, list(request.outputs)
         assert model in self.tells_details or names == ["SCORE"]
-        self.requested.append((model, names, parameters))
-        raw = {each.name(): each._raw_content if self.scheme == "grpc" else each._raw_data for each in inputs}
-        texts = deserialize_bytes_tensor(raw["excerpt"]).tolist()
-        weights = np.frombuffer(raw["BERT_WEIGHT"], dtype=np.float32)
-        assert [each.shape() for each in inputs] == [[len(texts), 1]] * 2
-        self.infers.append((model, texts, weights.tolist(), limits))
+        self.requested.append((model, names, dict(request.parameters) or None))
+        self.request_ids.append(request.request_id)
+        texts, weights = request.inputs["excerpt"][:, 0].tolist(), request.inputs["BERT_WEIGHT"]
+        assert weights.dtype == np.float32
+        assert [each.shape for each in request.inputs.values()] == [(len(texts), 1)] * 2
+        self.infers.append((model, texts, weights[:, 0].tolist(), timeout_s))
         if error := self.refuse(model, texts):
             raise error
-        scores = weights * np.array([len(text) for text in texts], dtype=np.float32)
+        scores = weights[:, 0] * np.array([len(text) for text in texts], dtype=np.float32)
         return FakeAnswer(scores, names, self.routing(texts) if self.routing else None)
 
     def close(self) -> None:
@@ -101,11 +97,11 @@ class AsyncFakeClient:
     def __init__(self, fake: FakeClient) -> None:
         self.fake = fake
 
-    async def get_model_config(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        return self.fake.get_model_config(*arguments, **options)
+    async def model_config(self, model: str, timeout_s: float) -> dict[str, Any]:
+        return self.fake.model_config(model, timeout_s)
 
-    async def infer(self, *arguments: Any, **limits: Any) -> FakeAnswer:
-        return self.fake.infer(*arguments, **limits)
+    async def infer(self, request: InferRequest, timeout_s: float) -> FakeAnswer:
+        return self.fake.infer(request, timeout_s)
 
     async def close(self) -> None:
         self.fake.close()
@@ -133,24 +129,24 @@ def fake(request: pytest.FixtureRequest) -> FakeClient:
 def scorer(fake: FakeClient) -> Callable[..., Scorer]:
     """Make a scorer that asks `fake`."""
 
+    class ScorerOfFake(Scorer):
+        TRANSPORTS: ClassVar = dict.fromkeys((True, False), lambda *address: fake)
+
     def make(**options: Any) -> Scorer:
-        made = Scorer(url=f"{fake.scheme}://localhost:1", **options)
-        made._client.close()
-        made._client = fake
-        return made
+        return ScorerOfFake(url=f"{fake.scheme}://localhost:1", **options)
 
     return make
 
 
 @pytest.fixture
-def async_scorer(fake: FakeClient) -> Callable[..., Any]:
-    """Make, inside a loop, an asynchronous scorer that asks `fake`."""
+def async_scorer(fake: FakeClient) -> Callable[..., AsyncScorer]:
+    """Make an asynchronous scorer that asks `fake`."""
 
-    async def make(**options: Any) -> AsyncScorer:
-        made = AsyncScorer(url=f"{fake.scheme}://localhost:1", **options)
-        await made._client.close()
-        made._client = AsyncFakeClient(fake)
-        return made
+    class AsyncScorerOfFake(AsyncScorer):
+        TRANSPORTS: ClassVar = dict.fromkeys((True, False), lambda *address: AsyncFakeClient(fake))
+
+    def make(**options: Any) -> AsyncScorer:
+        return AsyncScorerOfFake(url=f"{fake.scheme}://localhost:1", **options)
 
     return make
 
@@ -160,3 +156,17 @@ def silent_port() -> Iterator[int]:
     """A port that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+@pytest.fixture
+def http_wire() -> Iterator[HttpWire]:
+    """A server of HTTP."""
+    server = HttpWire()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["grpc", "http"])
+def any_wire(request: pytest.FixtureRequest) -> WireServer | HttpWire:
+    """A server of each protocol, which answer alike."""
+    return request.getfixturevalue("wire" if request.param == "grpc" else "http_wire")

@@ -31,7 +31,7 @@ def score(async_scorer):
 
     def run(texts, weight=None, **options):
         async def ask():
-            async with await async_scorer(**options) as scorer:
+            async with async_scorer(**options) as scorer:
                 return await scorer.score(texts, weight)
 
         return asyncio.run(ask())
@@ -118,7 +118,7 @@ def test_the_connection_is_closed_at_the_end_of_the_block(fake, score):
 
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(ValueError, match="HOST:PORT"):
-        AsyncScorer(url="https://host")
+        AsyncScorer(url="ftp://host")
 
 
 class TestOverTheWire:

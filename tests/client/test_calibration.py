@@ -42,7 +42,7 @@ def score(request, scorer, async_scorer):
 
     def run(texts=TEXTS, weight=None, **options):
         async def ask():
-            async with await async_scorer(**options) as asking:
+            async with async_scorer(**options) as asking:
                 return await asking.score(texts, weight)
 
         return scorer(**options).score(texts, weight) if request.param == "Scorer" else asyncio.run(ask())

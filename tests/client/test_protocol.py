@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException, deserialize_bytes_tensor
 
 from readability_triton.client.errors import (
+    AccessDeniedError,
     InferenceError,
     InvalidRequestError,
     ModelUnavailableError,
@@ -24,6 +25,7 @@ from readability_triton.client.protocol import (
     may_fall_back,
     read_scores,
     translate,
+    weights_of,
 )
 from readability_triton.client.served_model import ServedModel
 
@@ -37,6 +39,8 @@ from readability_triton.client.served_model import ServedModel
         ("10.0.0.1:9001", ("grpc", "10.0.0.1:9001")),
         ("triton", ("grpc", "triton")),
         ("grpc://[::1]:8001", ("grpc", "[::1]:8001")),
+        ("https://triton.test", ("https", "triton.test")),
+        ("grpcs://triton.test:443", ("grpcs", "triton.test:443")),
     ],
 )
 def test_an_address_is_read(url, expected):
@@ -45,43 +49,62 @@ def test_an_address_is_read(url, expected):
 
 @pytest.mark.parametrize(
     "url",
-    ["", "grpc://", "http:///", "https://host:8000", "ftp://host", "://host", "http://host/v2/models", "host/path"],
+    [
+        "",
+        "grpc://",
+        "http:///",
+        "ftp://host",
+        "httpss://host",
+        "http://host?key=1",
+        "://host",
+        "http://host/v2/models",
+        "host/path",
+    ],
 )
 def test_what_is_no_address_is_refused_with_the_two_forms(url):
     with pytest.raises(ValueError, match="is not grpc://HOST:PORT or http://HOST:PORT"):
         Address.parse(url)
 
 
-texts = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=10) | st.binary(max_size=10), max_size=30)
+@pytest.mark.parametrize("urls", ["a:1,http://b:2", ["a:1", "http://b:2"], ["a:1, http://b:2"]])
+def test_several_addresses_are_read(urls):
+    assert [address.url for address in Address.parse_all(urls)] == ["grpc://a:1", "http://b:2"]
+
+
+@pytest.mark.parametrize("urls", [[], "", "a:1,,b:2", "a:1,grpc://a:1"])
+def test_no_address_or_one_twice_is_refused(urls):
+    with pytest.raises(ValueError, match=r"no address, or one twice|is not grpc://"):
+        Address.parse_all(urls)
+
+
+texts = st.lists(st.binary(max_size=10), max_size=30)
 
 
 @given(texts, st.integers(1, 12), st.randoms())
 def test_batches_hold_every_row_once_in_order_with_its_weight(given_texts, size, rng):
     weights = [rng.random() for _ in given_texts]
-    cut = batches(given_texts, weights, size)
-    assert [row for batch in cut for row in batch.excerpts[:, 0]] == [
-        text.encode() if isinstance(text, str) else text for text in given_texts
-    ]
+    cut = batches(given_texts, weights_of(weights, len(given_texts)), size)
+    assert [row for batch in cut for row in batch.excerpts[:, 0]] == given_texts
     assert [weight for batch in cut for weight in batch.weights[:, 0]] == [np.float32(weight) for weight in weights]
     assert [batch.start for batch in cut] == list(range(0, len(given_texts), size))
     assert all(1 <= len(batch.excerpts) <= size for batch in cut)
     assert all(batch.excerpts.shape == batch.weights.shape == (len(batch.excerpts), 1) for batch in cut)
 
 
-@given(texts, st.integers(1, 12), st.floats(0, 1))
-def test_one_weight_is_for_all(given_texts, size, weight):
-    assert all((batch.weights == np.float32(weight)).all() for batch in batches(given_texts, weight, size))
+@given(st.integers(0, 12), st.floats(0, 1))
+def test_one_weight_is_for_all(n_texts, weight):
+    assert weights_of(weight, n_texts).tolist() == [np.float32(weight)] * n_texts
 
 
 @pytest.mark.parametrize("weights", [[0.5], [0.5] * 4, []])
 def test_more_or_fewer_weights_than_texts_are_refused(weights):
     with pytest.raises(ValueError, match=f"3 texts but {len(weights)} weights"):
-        batches(["a", "b", "c"], weights, 2)
+        weights_of(weights, 3)
 
 
 @pytest.mark.parametrize("library", [tritonclient.grpc, tritonclient.http], ids=["grpc", "http"])
 def test_the_tensors_have_the_contracts_names_shapes_and_types(library):
-    (batch,) = batches(["one", "zwölf"], [0.25, 1], 8)
+    (batch,) = batches([b"one", "zwölf".encode()], weights_of([0.25, 1], 2), 8)
     excerpt, weight = input_tensors(library, {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights})
     assert (excerpt.name(), excerpt.shape(), excerpt.datatype()) == ("excerpt", [2, 1], "BYTES")
     assert (weight.name(), weight.shape(), weight.datatype()) == ("BERT_WEIGHT", [2, 1], "FP32")
@@ -124,6 +147,12 @@ UNRESOLVED = "errors resolving triton.test:8001: address lookup failed for trito
         ("StatusCode.UNAVAILABLE", "recvmsg: Connection reset by peer", ServerUnreachableError),
         ("StatusCode.UNAVAILABLE", "DNS resolution failed for triton.test:8001", ServerUnreachableError),
         ("StatusCode.UNAVAILABLE", UNRESOLVED, ServerUnreachableError),
+        ("StatusCode.UNAVAILABLE", "Stream removed", ServerUnreachableError),
+        ("502", "HTTP 502 Bad Gateway", ServerUnreachableError),
+        ("429", "HTTP 429 Too Many Requests", ServerBusyError),
+        ("401", "HTTP 401 Unauthorized", AccessDeniedError),
+        ("403", "This protocol is restricted, expecting header 'key'", AccessDeniedError),
+        ("StatusCode.UNAUTHENTICATED", "no token", AccessDeniedError),
         ("StatusCode.INTERNAL", "row 3: not finite", InferenceError),
         ("500", "CUDA out of memory", InferenceError),
         (None, "something else", InferenceError),

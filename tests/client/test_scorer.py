@@ -90,10 +90,18 @@ def test_progress_is_reported_after_every_request(scorer):
     assert done == [4, 3]
 
 
-def test_grpc_requests_carry_the_time_limit(fake, scorer):
+def test_requests_carry_the_time_limit(fake, scorer):
     scorer(timeout_s=7.5).score(TEXTS)
-    expected = {"client_timeout": 7.5} if fake.scheme == "grpc" else {}
-    assert [limits for *_, limits in fake.infers] == [expected, expected]
+    assert [limit for *_, limit in fake.infers] == [7.5, 7.5]
+
+
+def test_every_request_has_an_id_of_its_own_which_its_error_has_too(fake, scorer):
+    scorer().score(TEXTS)
+    assert len(set(fake.request_ids)) == 2
+    fake.refuse = only("bls_pipeline", FAILED)
+    with pytest.raises(InferenceError) as failed:
+        scorer().score(TEXTS)
+    assert failed.value.request_id == fake.request_ids[-1]
 
 
 def test_a_pipeline_that_is_not_ready_is_stood_in_for_once_a_request(fake, scorer):
@@ -176,7 +184,7 @@ def test_the_connection_is_closed_at_the_end_of_the_block(fake, scorer):
 
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(ValueError, match="HOST:PORT"):
-        Scorer(url="https://host")
+        Scorer(url="ftp://host")
 
 
 class TestOverTheWire:

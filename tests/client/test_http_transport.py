@@ -1,0 +1,128 @@
+"""What goes over the wire by HTTP, and what a server or a gateway may do to it."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from readability_triton.client.access import Access
+from readability_triton.client.async_scorer import AsyncScorer
+from readability_triton.client.errors import (
+    AccessDeniedError,
+    InferenceError,
+    InvalidRequestError,
+    ModelUnavailableError,
+    RequestTimeoutError,
+    ServerBusyError,
+    ServerUnreachableError,
+)
+from readability_triton.client.scorer import Scorer
+
+TEXTS = ["one", "three", "zwölf", "a longer text", "x"]
+EXPECTED = np.array([len(text.encode()) / 2 for text in TEXTS], np.float32)
+
+
+@pytest.fixture(params=["synchronous", "asynchronous"])
+def score(request):
+    """Score some texts by a scorer of its own."""
+
+    def run(url, texts=TEXTS, **options):
+        if request.param == "synchronous":
+            with Scorer(url=url, **options) as scorer:
+                return scorer.score(texts).values
+
+        async def ask():
+            async with AsyncScorer(url=url, **options) as scorer:
+                return (await scorer.score(texts)).values
+
+        return asyncio.run(ask())
+
+    return run
+
+
+def test_texts_arrive_and_scores_come_back_over_one_connection(http_wire, score):
+    np.testing.assert_array_equal(score(http_wire.url), EXPECTED)
+    assert len(http_wire.requests) == 2
+    assert http_wire.connections == 1
+
+
+def test_parameters_ids_and_headers_arrive(http_wire, score):
+    access = Access(headers={"X-Team": "reading"}, token="secret")
+    score(http_wire.url, parameters={"policy": "deadline", "deadline_ms": 100, "strict": True}, access=access)
+    headers, asked = http_wire.requests[0]
+    assert asked["parameters"] == {"policy": "deadline", "deadline_ms": 100, "strict": True}
+    assert {name.lower(): value for name, value in headers.items()}.items() >= {
+        "x-team": "reading",
+        "authorization": "Bearer secret",
+    }.items()
+    assert asked["id"] != http_wire.requests[1][1]["id"]
+
+
+@pytest.mark.parametrize("name", ["timeout", "priority", "triton_x"])
+def test_parameters_of_tritons_own_are_refused(http_wire, wire, score, name):
+    with pytest.raises((InvalidRequestError, InferenceError), match="Triton keeps"):
+        score(http_wire.url, parameters={name: 1})
+    with pytest.raises((InvalidRequestError, InferenceError), match="reserved"):
+        score(wire.url, parameters={name: 1})
+
+
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_requests_and_answers_may_be_compressed(http_wire, score, compression):
+    np.testing.assert_array_equal(score(http_wire.url, access=Access(compression=compression)), EXPECTED)
+    headers, _ = http_wire.requests[0]
+    assert headers["Content-Encoding"] == compression
+
+
+def test_a_refused_row_is_named(http_wire, score):
+    with pytest.raises(InvalidRequestError, match="row 5: text is forbidden"):
+        score(http_wire.url, [*TEXTS, "forbidden"])
+
+
+def test_a_connection_that_the_server_drops_is_opened_anew_once(http_wire, score):
+    http_wire.drop = 1
+    np.testing.assert_array_equal(score(http_wire.url), EXPECTED)
+
+
+def test_a_server_that_drops_every_request_is_none(http_wire, score):
+    http_wire.drop = 1000
+    with pytest.raises(ServerUnreachableError, match=f"no server at {http_wire.url}"):
+        score(http_wire.url)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected", "message"),
+    [
+        (401, b"<html>Sign in</html>", AccessDeniedError, "refuses access: HTTP 401 Unauthorized: <html>Sign in"),
+        (403, b'{"error": "wrong key"}', AccessDeniedError, "refuses access: wrong key"),
+        (429, b"", ServerBusyError, "HTTP 429"),
+        (502, b"upstream", ServerUnreachableError, "HTTP 502 Bad Gateway: upstream"),
+        (503, b'{"error": "model is not ready"}', ModelUnavailableError, "model is not ready"),
+        (504, b"", RequestTimeoutError, "HTTP 504"),
+        (500, b"\xff\xfe", InferenceError, "HTTP 500"),
+        (302, b"", InferenceError, "HTTP 302 Found"),
+        (299, b"", InferenceError, "HTTP 299 unknown status"),
+    ],
+)
+def test_a_gateways_page_is_an_error_that_repeats_it(http_wire, score, status, body, expected, message):
+    http_wire.page = (status, body)
+    with pytest.raises(expected, match=message):
+        score(http_wire.url)
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"[]", b"null", b'{"name": 3}'])
+def test_a_page_in_place_of_an_answer_is_an_error(http_wire, score, body):
+    http_wire.page = (200, body)
+    with pytest.raises(InferenceError, match=r"KServe v2|not a model configuration"):
+        score(http_wire.url)
+
+
+def test_a_slow_answer_is_given_up(http_wire, score):
+    http_wire.delay_s = 0.6
+    with pytest.raises(RequestTimeoutError, match=f"no answer from {http_wire.url}"):
+        score(http_wire.url, timeout_s=0.2)
+
+
+@pytest.mark.parametrize("url", ["http://host:port", "http://[::1", "http://host:99999"])
+def test_a_location_that_is_none_is_refused(url):
+    with pytest.raises(ValueError, match="no host and port"):
+        Scorer(url=url)
