@@ -15,11 +15,12 @@ from readability_triton.stages.arrays import Array
 ROW_END = 0x110000
 """Stands after the last character of each row: no code point, and in no class."""
 
-WORD, RAW_WORD, MARK = (1 << bit for bit in range(3))
-"""Classes: of a word's letters and digits after `str.lower`, and before; a punctuation mark."""
+WORD, RAW_WORD, SPACE, MARK = (1 << bit for bit in range(4))
+"""Classes: of a word's letters and digits after `str.lower`, and before; white space; a punctuation mark."""
 
 _CLASSES = {
     RAW_WORD: r"[^\W_]",
+    SPACE: r"\s",
     MARK: f"[{re.escape(rules.PUNCTUATION)}]",
 }
 
