@@ -31,7 +31,7 @@ from readability_triton.training.cross_validation import (
 from readability_triton.training.fine_tuning import saved_weights
 from readability_triton.training.fit import Progress
 from readability_triton.training.fits import Plan, run_fits
-from readability_triton.training.forest import fit_forest, forest_device
+from readability_triton.training.forest import fit_forest_on_texts, forest_device
 from readability_triton.training.gate import fit_gate
 from readability_triton.training.halves import with_halves
 from readability_triton.training.lower_states import compute_lower_states
@@ -126,7 +126,8 @@ def _bundle(task: Task, tuned: Mapping[str, Tensor], out_of_fold: Predictions) -
     corpus = task.corpus
     features = FeatureSpec.fit(corpus.texts)
     extracted = extract(corpus.texts, features)
-    forest = fit_forest(extracted, corpus.targets, task.seed, forest_device(task.compute.device.type))
+    device = forest_device(task.compute.device.type)
+    forest = fit_forest_on_texts(corpus.texts, corpus.targets, features, task.seed, device)
     gate = fit_gate(extracted, out_of_fold, task.seed)
     facts = Facts(
         encoder=task.base.name,
