@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,16 +12,25 @@ from tokenizers import Tokenizer
 from torch.jit import ScriptModule
 
 from readability_triton.stages.encoder import PooledEncoder, save_encoder, to_torchscript
+from readability_triton.stages.package import load_package, save_package
 from readability_triton.stages.pipeline import InProcessPipeline
 from readability_triton.stages.precision import Precision
 from readability_triton.training.assemble import assemble
 from readability_triton.training.base_encoder import BaseEncoder, load_base_encoder
 from readability_triton.training.bundle import Bundle
 from readability_triton.training.compute import choose_compute
-from readability_triton.training.config_parameters import set_parameters
+from readability_triton.training.config_parameters import set_model_file, set_parameters
 
 REFERENCE_TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "bf16": 0.05, "int8": 0.1, "fp8": 0.2}
 """How far a score may lie from the bundle's reference, which is FP32."""
+
+PACKAGE_TOLERANCE: dict[torch.dtype, float] = {torch.float32: 1e-5, torch.bfloat16: 0.05}
+"""How far a package's score may lie from TorchScript's."""
+
+Format = Literal["torchscript", "pt2"]
+MODEL_FILES: dict[Format, str] = {"torchscript": "model.pt", "pt2": "model.pt2"}
+PACKAGED: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Precisions of a package; int8 and fp8 put modules into the encoder that cannot be exported."""
 
 PIPELINES = ("ensemble_all", "bls_pipeline")
 
@@ -35,6 +45,7 @@ def build_repository(
     reference_texts: Sequence[str],
     base: BaseEncoder | None = None,
     precision: Precision = "fp32",
+    file_format: Format = "torchscript",
 ) -> None:
     """Write model.pt, both checkpoint.tl, tokenizer.json and features.json, and tell the configs what is in the slots.
 
@@ -44,20 +55,41 @@ def build_repository(
         reference_texts: the texts whose scores the bundle holds.
         base: the bundle's base encoder, where it is loaded already.
         precision: what the encoder computes in.
+        file_format: what is served; for `pt2`, model.pt2 is compiled for this machine and written too.
 
     Raises:
         EncoderError: if the base encoder is not the one that the bundle was trained with.
-        BuildError: if the result does not give the reference scores; the repository is then as it was.
+        BuildError: if the result does not give the reference scores, or the precision is none of a package; the
+            repository is then as it was.
+        RuntimeError: if a package cannot be compiled.
     """
+    if file_format == "pt2" and precision not in PACKAGED:
+        raise BuildError(f"pt2 is built in {' or '.join(PACKAGED)}, not in {precision}")
     base = base or load_base_encoder(bundle.facts.encoder)
     encoder = assemble(base, bundle)
     with TemporaryDirectory() as unchecked:
         built = _write_artefacts(bundle, base.tokenizer, to_torchscript(encoder, precision), precision, Path(unchecked))
         if reference_texts:
             _check_reference_scores(bundle, Path(unchecked), reference_texts, REFERENCE_TOLERANCE[precision])
+        if file_format == "pt2":
+            built.append(_write_package(encoder, PACKAGED[precision], Path(unchecked), reference_texts))
         for file in built:
             shutil.move(file, repository / file.relative_to(unchecked))
     _tell_configs(bundle, encoder, repository)
+    set_model_file(repository / "bert-large" / "config.pbtxt", MODEL_FILES[file_format])
+
+
+def _write_package(encoder: PooledEncoder, dtype: torch.dtype, repository: Path, texts: Sequence[str]) -> Path:
+    """Write model.pt2, and hold it against model.pt beside it."""
+    path = repository / "bert-large" / "1" / MODEL_FILES["pt2"]
+    save_package(encoder, path, dtype)
+    pipeline = InProcessPipeline(repository)
+    expected = pipeline.bert(texts)
+    pipeline.encoder = load_package(path)
+    worst = float(np.abs(pipeline.bert(texts) - expected).max(initial=0.0))
+    if worst > PACKAGE_TOLERANCE[dtype]:
+        raise BuildError(f"scores of model.pt2 differ by up to {worst:.6f} from model.pt's")
+    return path
 
 
 def _write_artefacts(

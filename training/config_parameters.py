@@ -25,6 +25,21 @@ def set_parameters(config: Path, values: Mapping[str, str]) -> None:
         config.write_text(text, encoding="utf-8")
 
 
+def set_model_file(config: Path, name: str) -> None:
+    """Set `default_model_filename`, which the file already has.
+
+    Raises:
+        KeyError: if it has not.
+    """
+    text, n_changed = re.subn(
+        r'(?<=^default_model_filename: ")[^"\n]*', name, config.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    if not n_changed:
+        raise KeyError(f"{config} has no default_model_filename")
+    if text != config.read_text(encoding="utf-8"):
+        config.write_text(text, encoding="utf-8")
+
+
 def _constant(value: str, _match: re.Match[str]) -> str:
     """A replacement that `re` does not search for escapes."""
     return value

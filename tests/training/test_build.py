@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -174,3 +175,20 @@ def test_building_the_default_bundle_leaves_the_committed_configs_as_they_are(re
     for config in sorted(repository.glob("*/config.pbtxt")):
         committed = ROOT / "model_repository" / config.parent.name / "config.pbtxt"
         assert config.read_bytes() == committed.read_bytes(), f"{committed} does not tell the committed bundle"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="a package is compiled with g++, which is not here")
+def test_a_package_is_built_beside_torchscript_and_named_in_the_config(bundle, tiny, repository, reference_texts):
+    build_repository(bundle, repository, reference_texts, tiny, "fp32", "pt2")
+    assert (repository / "bert-large" / "1" / "model.pt2").is_file()
+    assert missing_artefacts(repository) == []
+    assert read_config(repository / "bert-large" / "config.pbtxt").default_model_filename == "model.pt2"
+    build_repository(bundle, repository, reference_texts, tiny)
+    assert read_config(repository / "bert-large" / "config.pbtxt").default_model_filename == "model.pt"
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_a_package_in_a_precision_that_it_cannot_have_is_refused(bundle, tiny, repository, precision):
+    with pytest.raises(BuildError, match=f"pt2 is built in fp32 or bf16, not in {precision}"):
+        build_repository(bundle, repository, [], tiny, precision, "pt2")
+    assert missing_artefacts(repository) == list(ARTEFACTS)

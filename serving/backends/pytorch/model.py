@@ -23,6 +23,7 @@ from torch.utils.dlpack import from_dlpack
 
 from readability_triton.serving import libtorch
 from readability_triton.serving.outstanding import Outstanding
+from readability_triton.stages import package
 from readability_triton.stages.row_threads import RowThreads
 
 MODULE = "model.pt"
@@ -60,7 +61,7 @@ class TritonPythonModel:
         if on_gpu:
             _compile_nothing_while_serving()
         _apply(switches)
-        self.module = _load_module(args, config, self.device)
+        self.module = _load_module(args, config, self.device, threads)
         self._read_tensors(args["model_name"], config)
         self.graphs = None
         if on_gpu:
@@ -74,7 +75,7 @@ class TritonPythonModel:
         for tensor in config["input"]:
             libtorch.data_type(model, "input", tensor)
         names, warn = [tensor["name"] for tensor in config["input"]], pb_utils.Logger.log_warn
-        self.inputs = libtorch.input_order(model, names, libtorch.arguments_of(self.module), warn)
+        self.inputs = libtorch.input_order(model, names, _argument_names(self.module), warn)
         indexes = libtorch.output_indexes(model, [tensor["name"] for tensor in config["output"]], warn)
         self.outputs = [
             Output(tensor["name"], index, libtorch.data_type(model, "output", tensor))
@@ -192,14 +193,26 @@ class TritonPythonModel:
         )
 
 
-def _load_module(args: Mapping[str, str], config: dict[str, Any], device: torch.device) -> torch.jit.ScriptModule:
+def _load_module(args: Mapping[str, str], config: dict[str, Any], device: torch.device, threads: int) -> Any:
+    """TorchScript, or a package of AOTInductor, which Triton 24.10 does not know: there a platform says which it is."""
     path = Path(args["model_repository"]) / args["model_version"] / (config["default_model_filename"] or MODULE)
     if not path.is_file():
         raise ValueError(f"unable to find '{path}' for model instance '{args['model_name']}'")
     try:
+        if path.suffix == package.SUFFIX:
+            loaded = package.load_package(path, runners=threads)
+            if (built_for := package.device_of(loaded)) != device.type:
+                raise ValueError(f"'{path}' is compiled for {built_for}, and the instance runs on {device.type}")
+            return loaded
         return torch.jit.load(str(path), map_location=device).eval()
     except RuntimeError as error:
         raise ValueError(f"failed to load model '{args['model_name']}': {error}") from error
+
+
+def _argument_names(module: Any) -> list[str]:
+    if isinstance(module, torch.jit.ScriptModule):
+        return libtorch.arguments_of(module)
+    return [f"argument {number}" for number in range(package.arguments_of(module))]  # a package has no names
 
 
 def _checked(output: Output, results: list[torch.Tensor], n_rows: int | None) -> torch.Tensor:
