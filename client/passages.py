@@ -4,7 +4,8 @@ import re
 from math import ceil
 from typing import NamedTuple
 
-from readability_triton.stages.text import sentence_spans, words
+from readability_triton.stages.sentences import sentence_spans
+from readability_triton.stages.text import words
 
 WORDS_PER_PASSAGE = 180
 LONGEST_EXCERPT = 205

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readability_triton.stages import text as rules
+from readability_triton.stages.sentences import count_sentences
 
 COUNTS = (
     "words",
@@ -137,7 +138,7 @@ def raw_features(texts: Sequence[str], spec: FeatureSpec) -> NDArray[np.float64]
 def _fill(row: NDArray[np.float64], text: str, spec: FeatureSpec) -> None:
     frequency = Counter(rules.words(text))
     n_words = frequency.total()
-    n_sentences = rules.count_sentences(text)
+    n_sentences = count_sentences(text)
     n_stop_words = sum(count for word, count in frequency.items() if word in spec.stop_words)
     row[: len(COUNTS)] = (
         n_words,

@@ -37,6 +37,9 @@ FILES = (
 )
 """What `Bundle.save` writes; a model card, a recipe and a log may lie beside."""
 
+FORMAT = 2
+"""Of bundles. 1 counted sentences by other rules: its forest and gate would be given counts that they did not learn."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -53,6 +56,7 @@ class Facts:
         interval: how far a score may lie from what people would say; None if it was not calibrated.
         level_line: from scores to CEFR levels; None if no levels were at hand.
         made_by: the program that trained the weights, for the model card.
+        format: `FORMAT` of the program that wrote it.
     """
 
     encoder: str
@@ -65,6 +69,7 @@ class Facts:
     interval: IntervalTable | None = None
     level_line: LevelLine | None = None
     made_by: str = "`readability train`"
+    format: int = FORMAT
 
     @classmethod
     def from_json(cls, text: str) -> "Facts":
@@ -77,6 +82,7 @@ class Facts:
         facts = json.loads(text)
         if not isinstance(facts, dict):
             raise TypeError(f"an object is needed, not {text[:20]!r}")
+        facts.setdefault("format", 1)  # the first format did not say
         for name, kind in (("interval", IntervalTable), ("level_line", LevelLine)):
             if facts.get(name) is not None:
                 facts[name] = kind(**facts[name])
@@ -142,17 +148,27 @@ class Bundle:
         (folder / "gate.tl.xz").write_bytes(lzma.compress(gate, preset=9))
 
     @classmethod
-    def load(cls, folder: Path) -> "Bundle":
+    def load(cls, folder: Path, oldest: int = FORMAT) -> "Bundle":
         """Read what `save` wrote.
+
+        Args:
+            folder: of the bundle.
+            oldest: the oldest format to accept; what it lacks is for the caller to fit anew.
 
         Raises:
             OSError: if a file is missing.
-            ValueError: if one is malformed.
+            ValueError: if one is malformed, or the bundle is of another format.
         """
         try:
             urls = (folder / "trained_urls.bin").read_bytes()
+            facts = Facts.from_json((folder / "bundle.json").read_text(encoding="utf-8"))
+            if not oldest <= facts.format <= FORMAT:
+                raise ValueError(
+                    f"its format is {facts.format}, this program reads {FORMAT}: sentences are counted by other rules; "
+                    "fit its forest and gate anew: readability refit --data TRAINING.csv --bundle BUNDLE"
+                )
             return cls(
-                facts=Facts.from_json((folder / "bundle.json").read_text(encoding="utf-8")),
+                facts=facts,
                 changes=load(lzma.decompress((folder / "encoder.safetensors.xz").read_bytes())),
                 forest=lzma.decompress((folder / "forest.tl.xz").read_bytes()),
                 gate=lzma.decompress((folder / "gate.tl.xz").read_bytes()),

@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold
 from readability_triton.stages.features import FeatureSpec, extract
 from readability_triton.stages.forest import predict
 from readability_triton.training.corpus import Corpus
-from readability_triton.training.forest import fit_forest
+from readability_triton.training.forest import fit_forest_on_texts
 
 N_FOLDS = 5
 
@@ -42,7 +42,7 @@ def out_of_fold_forest(
     for fit, held_out in folds(corpus, seed):
         texts = [corpus.texts[row] for row in fit]
         spec = FeatureSpec.fit(texts)
-        forest = fit_forest(extract(texts, spec), corpus.targets[fit], seed, device)
+        forest = fit_forest_on_texts(texts, corpus.targets[fit], spec, seed, device)
         scores[held_out] = predict(forest, extract([corpus.texts[row] for row in held_out], spec))[:, 0]
         on_progress(len(held_out))
     return scores

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from readability_triton.stages.text import sentence_spans
+from readability_triton.stages.sentences import sentence_spans
 
 
 def with_halves(texts: Sequence[str]) -> list[str]:

@@ -31,7 +31,7 @@ from readability_triton.training.cross_validation import (
 from readability_triton.training.fine_tuning import saved_weights
 from readability_triton.training.fit import Progress
 from readability_triton.training.fits import Plan, run_fits
-from readability_triton.training.forest import fit_forest, forest_device
+from readability_triton.training.forest import fit_forest_on_texts, forest_device
 from readability_triton.training.gate import fit_gate
 from readability_triton.training.halves import with_halves
 from readability_triton.training.lower_states import compute_lower_states
@@ -145,7 +145,7 @@ def make_bundle(
     """
     features = FeatureSpec.fit(corpus.texts)
     extracted = extract(corpus.texts, features)
-    forest = fit_forest(extracted, corpus.targets, seed, device)
+    forest = fit_forest_on_texts(corpus.texts, corpus.targets, features, seed, device)
     gate = fit_gate(extracted, out_of_fold, seed)
     facts = Facts(
         encoder=base.name,

@@ -1,7 +1,6 @@
 """Texts as one array of code points, and the rules of `readability_triton.stages.text` as tables of code points."""
 
 import re
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,17 +15,13 @@ from readability_triton.stages.arrays import Array
 ROW_END = 0x110000
 """Stands after the last character of each row: no code point, and in no class."""
 
-WORD, RAW_WORD, SPACE, MARK, SENTENCE_END, CLOSING, SMALL = (1 << bit for bit in range(7))
-"""Classes: of a word's letters and digits after `str.lower`, and before; white space; a punctuation mark; what ends a
-sentence; what may close it; a small Latin letter."""
+WORD, RAW_WORD, SPACE, MARK = (1 << bit for bit in range(4))
+"""Classes: of a word's letters and digits after `str.lower`, and before; white space; a punctuation mark."""
 
 _CLASSES = {
     RAW_WORD: r"[^\W_]",
     SPACE: r"\s",
     MARK: f"[{re.escape(rules.PUNCTUATION)}]",
-    SENTENCE_END: "[.!?…]",
-    CLOSING: "[\"'”’»)\\]]",
-    SMALL: "[a-zß-öø-ÿ]",
 }
 
 CONTEXTUAL = "İΣ"
@@ -40,16 +35,14 @@ class Tables:
     Attributes:
         lower: INT32 [0x110001], its lower case; of the curly apostrophe, the straight one.
         classes: UINT8 [0x110001], its classes.
-        folded: INT64 [0x110001], the ASCII letter or full stop that it is in an abbreviation, in any case; else 0.
     """
 
     lower: Array
     classes: Array
-    folded: Array
 
     def on(self, xp: Any) -> "Tables":
         """The same as arrays of `xp`, NumPy or CuPy."""
-        return Tables(*(xp.asarray(table) for table in (self.lower, self.classes, self.folded)))
+        return Tables(*(xp.asarray(table) for table in (self.lower, self.classes)))
 
 
 @cache
@@ -65,10 +58,7 @@ def tables() -> Tables:
     for bit, pattern in _CLASSES.items():
         classes[_matching(pattern, everything)] |= bit
     classes[(classes & RAW_WORD)[lower] > 0] |= WORD
-    folded = np.zeros(ROW_END + 1, np.int64)
-    for letter in string.ascii_lowercase + ".":
-        folded[_matching(re.escape(letter), everything, re.IGNORECASE)] = ord(letter)
-    return Tables(lower, classes, folded)
+    return Tables(lower, classes)
 
 
 def _matching(pattern: str, characters: str, flags: re.RegexFlag = re.NOFLAG) -> list[int]:
@@ -134,9 +124,3 @@ def previous(values: Array, xp: Any) -> Array:
 def following(values: Array, xp: Any) -> Array:
     """Of each element the one after it; of the last, False: BOOL [N]."""
     return xp.concatenate([values[1:], xp.zeros(1, bool)])
-
-
-def next_where(chosen: Array, positions: Array, xp: Any) -> Array:
-    """The first chosen character, BOOL [N], at or after each position; there must be one."""
-    places = xp.flatnonzero(chosen)
-    return places[xp.searchsorted(places, positions)]

@@ -1,14 +1,19 @@
-"""Stage `preprocess`, part two, on the device: the 207 features of `readability_triton.stages.features`, by arrays."""
+"""Stage `preprocess`, part two, on the device: the 207 features of `readability_triton.stages.features`, by arrays.
+
+Sentences are counted on the host, where the texts are: a library finds them.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from readability_triton.stages import features as reference
 from readability_triton.stages.arrays import Array
 from readability_triton.stages.device.characters import CONTEXTUAL, MARK, as_characters, tables
-from readability_triton.stages.device.sentences import count_sentences, is_among
-from readability_triton.stages.device.words import Words, find_words, hash_words
+from readability_triton.stages.device.words import Words, find_words, hash_words, is_among
 from readability_triton.stages.features import COUNTS, N_FEATURES, VOCABULARY_SIZE, FeatureSpec
+from readability_triton.stages.sentences import count_sentences
 
 
 class DeviceFeatures:
@@ -47,7 +52,7 @@ class DeviceFeatures:
         xp = self._xp
         characters = as_characters(texts, xp)
         words = find_words(characters, self._tables)
-        sentences = count_sentences(characters, self._tables)
+        sentences = xp.asarray(np.fromiter(map(count_sentences, texts), np.int64, len(texts)))
         stops = is_among(words.hashes, self._stop_words, xp)
         distinct = _sums(words.rows, xp.ones(len(words.rows)), len(table), xp)
         stop_words = _sums(words.rows, words.counts * stops, len(table), xp)

@@ -63,6 +63,13 @@ def hash_words(words: Sequence[str], tables: Tables, xp: Any) -> Array:
     return _hashes(tables.lower[characters.codes], everything, characters.starts, characters.ends, xp)
 
 
+def is_among(values: Array, known: Array, xp: Any) -> Array:
+    """Whether each value is one of the sorted known ones: BOOL, of the values' shape."""
+    if not len(known):
+        return xp.zeros(values.shape, bool)
+    return known[xp.minimum(xp.searchsorted(known, values), len(known) - 1)] == values
+
+
 def _inside(lower: Array, letters: Array, xp: Any) -> Array:
     """Letters, and single apostrophes between them."""
     return letters | ((lower == APOSTROPHE) & previous(letters, xp) & following(letters, xp))

@@ -2,7 +2,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from readability_triton.cli.samples import sample_passages
-from readability_triton.stages.text import count_sentences, words
+from readability_triton.stages.sentences import count_sentences
+from readability_triton.stages.text import words
 
 
 def readability_index(text: str) -> float:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readability_triton.stages.text import sentence_spans
+from readability_triton.stages.sentences import sentence_spans
 from readability_triton.training.halves import halves, with_halves
 
 words = st.text(st.sampled_from("abcdé’ABC7,-"), min_size=1, max_size=8)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from readability_triton.stages.text import sentence_spans
+from readability_triton.stages.sentences import sentence_spans
 from readability_triton.training.corpus import Corpus
 from readability_triton.training.cross_validation import N_FOLDS, folds
 from readability_triton.training.yardsticks.levels import LevelledTexts

@@ -8,7 +8,7 @@ from readability_triton.stages.forest import predict
 from readability_triton.training.corpus import Corpus
 from readability_triton.training.cross_validation import folds
 from readability_triton.training.fit import Progress
-from readability_triton.training.forest import fit_forest
+from readability_triton.training.forest import fit_forest_on_texts
 from readability_triton.training.multitask.compose import ComposedTexts
 
 
@@ -30,7 +30,7 @@ def out_of_fold_forest(
         for number, (fit, _) in enumerate(folds(corpus, seed)):
             known = [corpus.texts[row] for row in fit]
             spec = FeatureSpec.fit(known)
-            forest = fit_forest(extract(known, spec), corpus.targets[fit], seed, device)
+            forest = fit_forest_on_texts(known, corpus.targets[fit], spec, seed, device)
             judged = np.flatnonzero(fold == number)
             scores[judged] = predict(forest, extract([texts.strings[at] for at in judged], spec))[:, 0]
             on_progress(len(judged))

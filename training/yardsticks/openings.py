@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from readability_triton.stages.text import sentence_spans
+from readability_triton.stages.sentences import sentence_spans
 from readability_triton.training.corpus import Corpus
 from readability_triton.training.metrics import rmse
 from readability_triton.training.yardsticks.figure import Figure, Score

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from readability_triton.stages.text import sentence_spans
+from readability_triton.stages.sentences import sentence_spans
 from readability_triton.training.yardsticks.figure import Figure, Score
 
 FEWEST_WORDS = 3

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from readability_triton.stages.text import count_sentences
+from readability_triton.stages.sentences import count_sentences
 from readability_triton.training.cross_validation import N_FOLDS, folds
 from readability_triton.training.multitask.compose import Composer, Kind
 from readability_triton.training.yardsticks.openings import SENTENCES, opening

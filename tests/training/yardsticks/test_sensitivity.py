@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readability_triton.stages.text import count_sentences, words
+from readability_triton.stages.sentences import count_sentences
+from readability_triton.stages.text import words
 from readability_triton.training.yardsticks.sensitivity import RARER, join_sentences, put_rarer_words, sensitivity
 
 
