@@ -197,7 +197,7 @@ class TestTheCommittedBundle:
         }
         for said in ("CLEAR", "ASSET", "CEFR-SP", "SCoRE", "public domain", "not for commercial use"):
             assert said.lower() in " ".join(text.lower().split())
-        assert "readability train --data mine.csv --bundle my_bundle" in text
+        assert "readability train-multitask --data mine.csv --bundle my_bundle" in text
 
     def test_has_a_card_with_the_error_of_its_levels_and_the_share_that_its_intervals_aim_at(self, committed, card):
         assert f"error, in levels (root mean square) | {committed.facts.level_line.error:.2f} |" in card
