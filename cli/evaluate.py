@@ -1,11 +1,13 @@
 """`readability evaluate`."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -17,25 +19,45 @@ from readability_triton.cli.options import bundle_option, model_repository_optio
 from readability_triton.serving.artefacts import check_built
 from readability_triton.serving.errors import NotBuiltError
 from readability_triton.stages.pipeline import InProcessPipeline
-from readability_triton.training.bundle import Bundle
+from readability_triton.training.bundle import Bundle, OutOfFold
 from readability_triton.training.corpus import Corpus, CorpusError, read_corpus
 from readability_triton.training.cross_validation import Predictions
 from readability_triton.training.evaluate import (
     has_out_of_fold,
     predict_as_built,
     predict_out_of_fold,
-    scorer_metrics,
     was_trained_on,
 )
-from readability_triton.training.metrics import Estimate, Metrics
+from readability_triton.training.metrics import Estimate, Metrics, measure
+from readability_triton.training.yardsticks.blend_weight import cost
 from readability_triton.training.yardsticks.figure import Figure
-from readability_triton.training.yardsticks.measure import SCORERS, measure_corpus, measure_files, scorer
+from readability_triton.training.yardsticks.measure import (
+    Yardstick,
+    blends,
+    score_as_built,
+    score_out_of_fold,
+    yardsticks_of_corpus,
+    yardsticks_of_files,
+)
+from readability_triton.training.yardsticks.measure import measure as measure_yardsticks
 
+SCORERS = ("encoder", "forest", "blend")
 AS_BUILT = "scored by the models as built"
 OUT_OF_FOLD = "5-fold by url: scores kept from training, every row's by models that never saw its url"
 
 
 _CSV = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _weights(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[float, ...]:
+    """Weights of the encoder, of a list with commas."""
+    try:
+        weights = tuple(map(float, value.split(","))) if value else ()
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers, such as 0.8,0.9,1") from None
+    if not all(0 <= each <= 1 for each in weights):
+        raise click.BadParameter(f"{value!r}: a weight lies between 0 and 1")
+    return weights
 
 
 @click.command(
@@ -44,6 +66,7 @@ Examples:
   readability evaluate --data held_out.csv
   readability evaluate --data train.csv --split url
   readability evaluate --data held_out.csv --yardsticks --pairs articles.csv --levels sentences.csv
+  readability evaluate --data train.csv --yardsticks --levels sentences.csv --blend-weights 0.9,0.95,1
   readability evaluate --data held_out.csv --format json > figures.json"""
 )
 @click.option(
@@ -67,6 +90,11 @@ Examples:
     "--yardsticks", is_flag=True, help="Also the error by number of sentences, and sensitivity at fixed topic, on DATA."
 )
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Of the blend.  [default: as fitted]")
+@click.option(
+    "--blend-weights",
+    callback=_weights,
+    help="Such as 0.8,0.9,1: every figure at each weight of the encoder, and what each weight costs by all of them.",
+)
 @click.option("--format", "style", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @bundle_option
 @model_repository_option
@@ -77,14 +105,15 @@ def evaluate(
     levels: tuple[Path, ...],
     yardsticks: bool,
     bert_weight: float | None,
+    blend_weights: tuple[float, ...],
     style: str,
     bundle: Path,
     model_repository: Path,
 ) -> None:
     """RMSE, Pearson and Spearman of encoder, forest and blend on DATA, with 95 % intervals over sources.
 
-    Yardsticks beyond DATA's own scores are measured on the models as built; on texts that they were trained on they
-    flatter.
+    Yardsticks beyond DATA's own scores are measured out of fold where the bundle has such scores of all their texts,
+    else on the models as built; on texts that these were trained on they flatter.
     """
     with one_line(CorpusError, NotBuiltError, TreeliteError, OSError, ValueError, RuntimeError):
         corpus, trained = read_corpus(data), Bundle.load(bundle)
@@ -95,13 +124,17 @@ def evaluate(
         else:
             predictions = _as_built(corpus, model_repository)
         weight = trained.facts.bert_weight if bert_weight is None else bert_weight
+        weights = blend_weights or (1.0, 0.0, weight)
+        names = [f"{each:g}" for each in blend_weights] or list(SCORERS)
         with console.status("measuring …"):
-            metrics = scorer_metrics(predictions, corpus, weight)
-        figures = []
-        if pairs or levels or yardsticks:
-            check_built(model_repository)
-            score = scorer(InProcessPipeline(model_repository), weight, progress)
-            figures = measure_files(pairs, levels, score) + (measure_corpus(corpus, score) if yardsticks else [])
+            blended = zip(names, blends(predictions, weights), strict=True)
+            metrics = {name: measure(scores, corpus.targets, corpus.urls) for name, scores in blended}
+        wanted = [*yardsticks_of_files(pairs, levels), *(yardsticks_of_corpus(corpus) if yardsticks else [])]
+        figures = _figures(wanted, trained, weights, split, model_repository)
+        if blend_weights:
+            errors = np.array([each.rmse.value for each in metrics.values()])
+            every = [Figure("RMSE", len(corpus.texts), errors, "RMSE"), *figures]
+            figures.append(Figure("cost by all figures", len(every), cost(every), "cost"))
     if how == AS_BUILT and known:
         console.print(
             f"{known} of {len(corpus.texts)} rows are from sources trained on: these are not held-out figures."
@@ -109,9 +142,24 @@ def evaluate(
     _show(
         metrics,
         figures,
-        f"{len(corpus.texts)} rows, {len(set(corpus.urls))} sources; {how}; blend weight {weight}",
+        f"{len(corpus.texts)} rows, {len(set(corpus.urls))} sources; {how}"
+        + (f"; blend weight {weight}" if not blend_weights else ""),
         style,
     )
+
+
+def _figures(
+    yardsticks: list[Yardstick], trained: Bundle, weights: Sequence[float], split: str, repository: Path
+) -> list[Figure]:
+    """Out of fold where they can be, unless models as built are asked for."""
+    known = trained.out_of_fold if split != "none" else OutOfFold.of([], *np.empty((2, 0)))
+    out_of_fold = score_out_of_fold(known, weights)
+
+    def as_built(texts: Sequence[str]) -> NDArray[np.float64]:
+        check_built(repository)
+        return score_as_built(InProcessPipeline(repository), weights, progress)(texts)
+
+    return measure_yardsticks(yardsticks, as_built, out_of_fold)
 
 
 def _as_built(corpus: Corpus, repository: Path) -> Predictions:
@@ -125,23 +173,32 @@ def _show(metrics: dict[str, Metrics], figures: list[Figure], how: str, style: s
     if style == "json":
         measured: dict[str, object] = {"how": how} | {name: asdict(each) for name, each in metrics.items()}
         if figures:
-            measured["yardsticks"] = [_as_json(each) for each in figures]
+            measured["yardsticks"] = [_as_json(each, list(metrics)) for each in figures]
         click.echo(json.dumps(measured, indent=2))
         return
-    table = Table("scorer", "RMSE", "Pearson", "Spearman", box=box.SIMPLE_HEAD, caption=how, caption_justify="left")
+    columns = list(metrics)
+    table = Table(
+        "scorer" if columns == list(SCORERS) else "blend weight",
+        "RMSE",
+        "Pearson",
+        "Spearman",
+        box=box.SIMPLE_HEAD,
+        caption=how,
+        caption_justify="left",
+    )
     for name, each in metrics.items():
         table.add_row(name, *map(_cell, (each.rmse, each.pearson, each.spearman)))
     Console(highlight=False).print(table)
     if figures:
-        more = Table("yardstick, models as built", "n", *SCORERS, box=box.SIMPLE_HEAD)
+        more = Table("yardstick", "n", *columns, box=box.SIMPLE_HEAD)
         for figure in figures:
             more.add_row(figure.name, f"{figure.n:,}", *(f"{value:.3f}" for value in figure.values))
         Console(highlight=False).print(more)
 
 
-def _as_json(figure: Figure) -> dict[str, object]:
+def _as_json(figure: Figure, columns: list[str]) -> dict[str, object]:
     values = {
-        name: None if np.isnan(value) else float(value) for name, value in zip(SCORERS, figure.values, strict=True)
+        name: None if np.isnan(value) else float(value) for name, value in zip(columns, figure.values, strict=True)
     }
     return {"name": figure.name, "n": figure.n} | values
 

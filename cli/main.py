@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "twin": "Write the BLS twin of an ensemble.",
     "build": "Build model.pt and checkpoint.tl into the repository.",
     "train": "Train a bundle on scored excerpts.",
+    "train-multitask": "Train a bundle on several tasks at once, with teachers.",
     "refit": "Fit a bundle's forest and gate anew, the encoder kept.",
     "gate": "Show what policy cascade saves and costs; fit its gate.",
     "evaluate": "Measure the error of encoder, forest and blend.",

@@ -18,7 +18,7 @@ from readability_triton.training.compute import Compute, choose_compute
 from readability_triton.training.corpus import Corpus, CorpusError, read_corpus
 from readability_triton.training.curves import plot_curves
 from readability_triton.training.halves import with_halves
-from readability_triton.training.model_card import write_model_card
+from readability_triton.training.model_card import single_task, write_model_card
 from readability_triton.training.recipe import Recipe, default_layers
 from readability_triton.training.run_folder import RunFolder
 from readability_triton.training.teacher import Teacher, load_teacher, teacher_means
@@ -114,7 +114,8 @@ def train(
         trained.bundle.save(bundle)
         plot_curves(folder.log(), run / "curves.svg")
         with console.status("measuring …"):
-            write_model_card(trained, recipe, teacher, corpus, data_licence, bundle / "README.md")
+            how = single_task(recipe, teacher, trained.epochs)
+            write_model_card(trained.bundle, trained.out_of_fold, how, corpus, data_licence, bundle / "README.md")
     console.print(f"Log and curves: {run}/log.csv, {run}/curves.svg")
     click.echo((bundle / "README.md").read_text(encoding="utf-8"))
 

@@ -105,7 +105,7 @@ def _boundaries(paragraph: str, offset: int) -> list[int]:
         found.update([*_item_starts(paragraph, found)])
     if _COLUMN.fullmatch(paragraph):
         found.update(line.end() for line in _LINE_END.finditer(paragraph))
-    for at in found:
+    for at in tuple(found):
         while paragraph[at] in "([" and (bracket := _BRACKETED.match(paragraph, at)):
             found.add(at := bracket.end())
     return [offset + at for at in sorted(found) if at > 0]

@@ -9,7 +9,7 @@ rows, by the hash of their text), so that an evaluation knows what was trained o
 import hashlib
 import json
 import lzma
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +25,17 @@ from readability_triton.stages.interval import IntervalTable
 
 DEFAULT_BUNDLE = Path(__file__).parent / "bundles" / "minilm"
 HASH_BYTES = 8
+
+FILES = (
+    "bundle.json",
+    "encoder.safetensors.xz",
+    "forest.tl.xz",
+    "gate.tl.xz",
+    "features.json",
+    "trained_urls.bin",
+    "out_of_fold.safetensors",
+)
+"""What `Bundle.save` writes; a model card, a recipe and a log may lie beside."""
 
 FORMAT = 2
 """Of bundles. 1 counted sentences by other rules: its forest and gate would be given counts that they did not learn."""
@@ -80,7 +91,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of N training rows by models that never saw their sources.
+    """Scores of N texts by models that never saw their sources: training rows, and in a multi-task training more.
 
     Attributes:
         texts: `hash_text` of each, UINT64 [N], rising.
@@ -91,6 +102,21 @@ class OutOfFold:
     texts: NDArray[np.uint64]
     bert: NDArray[np.float32]
     cuml: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], bert: NDArray[np.float64], cuml: NDArray[np.float64]) -> "OutOfFold":
+        """Scores FP64 [N] of N texts; of one that occurs more than once, the first."""
+        hashes = np.array([hash_text(text) for text in texts], dtype=np.uint64)
+        known, first = np.unique(hashes, return_index=True)
+        return cls(known, bert[first].astype(np.float32), cuml[first].astype(np.float32))
+
+    def find(self, texts: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where each of N texts stands, INT [N], and which of them do not."""
+        hashes = np.array([hash_text(text) for text in texts], dtype=np.uint64)
+        if not len(self.texts):
+            return np.zeros(len(hashes), np.intp), np.arange(len(hashes))
+        at = np.searchsorted(self.texts, hashes).clip(max=len(self.texts) - 1)
+        return at, np.flatnonzero(self.texts[at] != hashes)
 
 
 @dataclass(frozen=True)

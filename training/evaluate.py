@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from readability_triton.stages.pipeline import InProcessPipeline
-from readability_triton.training.bundle import Bundle, hash_text, hash_url
+from readability_triton.training.bundle import Bundle, hash_url
 from readability_triton.training.corpus import Corpus
 from readability_triton.training.cross_validation import Predictions
 from readability_triton.training.metrics import Metrics, measure
@@ -21,17 +20,7 @@ def was_trained_on(corpus: Corpus, bundle: Bundle) -> int:
 
 def has_out_of_fold(corpus: Corpus, bundle: Bundle) -> bool:
     """Whether every row was trained on, so that there are out-of-fold scores for it."""
-    return not len(_find(corpus, bundle)[1])
-
-
-def _find(corpus: Corpus, bundle: Bundle) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where each row stands among the out-of-fold scores, and the rows that do not."""
-    known = bundle.out_of_fold.texts
-    hashes = np.array([hash_text(text) for text in corpus.texts], dtype=np.uint64)
-    if not len(known):
-        return np.zeros(len(hashes), np.intp), np.arange(len(hashes))
-    at = np.searchsorted(known, hashes).clip(max=len(known) - 1)
-    return at, np.flatnonzero(known[at] != hashes)
+    return not len(bundle.out_of_fold.find(corpus.texts)[1])
 
 
 def predict_as_built(
@@ -54,7 +43,7 @@ def predict_out_of_fold(corpus: Corpus, bundle: Bundle) -> Predictions:
         ValueError: if a row was not among those trained on.
     """
     known = bundle.out_of_fold
-    at, unknown = _find(corpus, bundle)
+    at, unknown = known.find(corpus.texts)
     if len(unknown):
         raise ValueError(
             f"{len(unknown)} of {len(at)} rows, the first of them row {unknown[0] + 1}, were not trained on: "

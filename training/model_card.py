@@ -1,7 +1,8 @@
 """The model card that goes with a bundle."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from urllib.parse import urlparse
@@ -9,12 +10,19 @@ from urllib.parse import urlparse
 import numpy as np
 from numpy.typing import NDArray
 
+from readability_triton.training.bundle import Bundle
 from readability_triton.training.corpus import Corpus
 from readability_triton.training.cross_validation import Predictions
 from readability_triton.training.evaluate import scorer_metrics
 from readability_triton.training.metrics import Estimate, measure
 from readability_triton.training.recipe import Recipe
-from readability_triton.training.train import Trained
+from readability_triton.training.yardsticks.figure import Figure
+
+_HELD_OUT = """\
+forest's vocabulary and the teacher's regression included. The blend weight and the number of epochs, two numbers, were
+chosen on the same predictions. The encoder in this folder is the mean of the weights of a fit on all rows and of
+those of the five that ran for as many epochs; the forest is fitted on all rows. There are no figures on other rows
+here, as none were at hand. Intervals: 95 %, bootstrap over sources."""
 
 N_BANDS = 5
 SMALLEST_KIND = 100
@@ -30,9 +38,9 @@ Made by $made_by.
 | encoder | `$encoder`; sha256 of its weights `$sha256` |
 | fine-tuned | $tuned |
 | linear layer | on the outputs of layers $layers, averaged over real tokens |
-| targets | $targets |
+$trained_by
 | forest | 100 trees at most 16 deep over 207 counted features |
-| blend | $bert_weight of the encoder, the rest of the forest: the least squared error out of fold |
+| blend | $bert_weight of the encoder, the rest of the forest: $blended_by |
 
 ## Data and licence
 
@@ -41,15 +49,12 @@ folder, and the base encoder is not either: it holds differences from its weight
 
 $licence
 
-To train on data of your own: `readability train --data mine.csv --bundle my_bundle`.
+To train on data of your own: `$command --data mine.csv --bundle my_bundle`.
 
 ## Figures
 
 Out of fold in a 5-fold cross-validation grouped by url: every row is scored by models that never saw its source, the
-forest's vocabulary and the teacher's regression included. The blend weight and the number of epochs, two numbers, were
-chosen on the same predictions. The encoder in this folder is the mean of the weights of a fit on all rows and of
-those of the five that ran for as many epochs; the forest is fitted on all rows. There are no figures on other rows
-here, as none were at hand. Intervals: 95 %, bootstrap over sources.
+$held_out
 
 | scorer | RMSE | Pearson | Spearman |
 | --- | --- | --- | --- |
@@ -57,7 +62,7 @@ $rows
 
 The targets' own standard deviation is $std, which is the RMSE of always saying the mean.
 
-Where the blend errs, out of fold; bias is the mean of score less target, positive where texts are called too easy:
+${yardsticks}Where the blend errs, out of fold; bias is mean score less target, positive where texts seem too easy:
 
 | target, from hard to easy | rows | RMSE | bias |
 | --- | --- | --- | --- |
@@ -75,35 +80,91 @@ corpus: what its judges would have said of such texts.
 """)
 
 
+@dataclass(frozen=True)
+class Training:
+    """What a card says of how a bundle was trained.
+
+    Attributes:
+        command: that trains one.
+        tuned: which layers, and how.
+        parts: further rows of the table of parts, name and contents.
+        blended_by: how the blend weight was chosen.
+        held_out: goes on from "every row is scored by models that never saw its source, the".
+        yardsticks: figures beyond RMSE, of encoder, forest and blend.
+        coverage: of 90 % intervals: length, texts, share held, mean width.
+    """
+
+    command: str
+    tuned: str
+    parts: Sequence[tuple[str, str]]
+    blended_by: str
+    held_out: str
+    yardsticks: Sequence[Figure] = ()
+    coverage: Sequence[tuple[str, int, float, float]] = ()
+
+
+def single_task(recipe: Recipe, teacher: str | None, epochs: int) -> Training:
+    """What is said of `readability train`."""
+    return Training(
+        command="readability train",
+        tuned=_tuned(recipe, epochs),
+        parts=[("targets", _targets(recipe, teacher))],
+        blended_by="the least squared error out of fold",
+        held_out=_HELD_OUT,
+    )
+
+
 def write_model_card(
-    trained: Trained, recipe: Recipe, teacher: str | None, corpus: Corpus, licence: str, path: Path
+    bundle: Bundle, out_of_fold: Predictions, training: Training, corpus: Corpus, licence: str, path: Path
 ) -> None:
     """Write the card: recipe, figures from the out-of-fold predictions, and what is said about the data's licence."""
-    facts = trained.bundle.facts
+    facts = bundle.facts
     weight = facts.bert_weight
-    metrics = scorer_metrics(trained.out_of_fold, corpus, weight)
+    metrics = scorer_metrics(out_of_fold, corpus, weight)
     rows = [
         f"| {name} | {_with_interval(each.rmse)} | {_with_interval(each.pearson)} | {_with_interval(each.spearman)} |"
         for name, each in metrics.items()
     ]
-    blend = _blend(trained.out_of_fold, weight)
+    blend = _blend(out_of_fold, weight)
     card = _TEMPLATE.substitute(
         made_by=facts.made_by,
         encoder=facts.encoder,
         sha256=facts.encoder_sha256,
-        tuned=_tuned(recipe, trained.epochs),
+        tuned=training.tuned,
         layers=", ".join(map(str, facts.layers)),
-        targets=_targets(recipe, teacher),
+        trained_by="\n".join(f"| {name} | {contents} |" for name, contents in training.parts),
         bert_weight=weight,
+        blended_by=training.blended_by,
+        command=training.command,
+        held_out=training.held_out,
         n_rows=f"{len(corpus.texts):,}",
         n_urls=f"{len(set(corpus.urls)):,}",
         licence=licence,
         rows="\n".join(rows),
         std=f"{corpus.targets.std():.3f}",
+        yardsticks=_yardsticks(training),
         bands="\n".join(_error_rows(_bands(corpus), blend, corpus)),
         kinds="\n".join(_error_rows(_kinds(corpus), blend, corpus)),
     )
     path.write_text(card, encoding="utf-8")
+
+
+def _yardsticks(training: Training) -> str:
+    """Tables of the figures beyond RMSE, each with an empty line after it; nothing where there are none."""
+    text = ""
+    if training.yardsticks:
+        rows = (
+            f"| {figure.name} | {figure.n:,} | {' | '.join(f'{value:.3f}' for value in figure.values)} |\n"
+            for figure in training.yardsticks
+        )
+        text += f"| yardstick | n | encoder | forest | blend |\n{'| --- ' * 5}|\n{''.join(rows)}\n"
+    if training.coverage:
+        rows = (f"| {name} | {n:,} | {held:.1%} | {width:.2f} |\n" for name, n, held, width in training.coverage)
+        text += (
+            "90 % intervals, calibrated on four folds and measured on the fifth, all five in turn:\n\n"
+            f"| length | n | held | mean width |\n{'| --- ' * 4}|\n{''.join(rows)}\n"
+        )
+    return text
 
 
 def _blend(predictions: Predictions, weight: float) -> NDArray[np.float64]:

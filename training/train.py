@@ -16,7 +16,7 @@ from readability_triton.stages.forest import predict as predict_cuml
 from readability_triton.stages.tokens import tokenize
 from readability_triton.training.assemble import assemble, base_weights
 from readability_triton.training.base_encoder import BaseEncoder
-from readability_triton.training.bundle import Bundle, Facts, OutOfFold, forest_bytes, hash_text, hash_url, quantiles
+from readability_triton.training.bundle import Bundle, Facts, OutOfFold, forest_bytes, hash_url, quantiles
 from readability_triton.training.changes import pack
 from readability_triton.training.compute import Compute
 from readability_triton.training.corpus import Corpus
@@ -92,8 +92,9 @@ def train(
         )
     final = Plan(FINAL, np.arange(len(corpus.texts)), np.arange(0), epochs)
     run_fits(task, [final], run, progress, jobs)
-    bundle = _bundle(task, mean_weights([saved_weights(run.checkpoint(name)) for name in (*fits, FINAL)]), out_of_fold)
-    return Trained(_with_reference_scores(bundle, base, reference_texts), out_of_fold, epochs)
+    tuned = mean_weights([saved_weights(run.checkpoint(name)) for name in (*fits, FINAL)])
+    bundle = make_bundle(corpus, base, encoder, tuned, out_of_fold, seed, forest_device(compute.device.type))
+    return Trained(with_reference_scores(bundle, base, reference_texts), out_of_fold, epochs)
 
 
 def mean_weights(fits: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -122,30 +123,47 @@ def _cross_validate(
     return scores[epochs], epochs, [name for name, epoch in last.items() if epoch == epochs]
 
 
-def _bundle(task: Task, tuned: Mapping[str, Tensor], out_of_fold: Predictions) -> Bundle:
-    corpus = task.corpus
+def make_bundle(
+    corpus: Corpus,
+    base: BaseEncoder,
+    encoder: PooledEncoder,
+    tuned: Mapping[str, Tensor],
+    out_of_fold: Predictions,
+    seed: int,
+    device: str,
+) -> Bundle:
+    """What was tuned, with forest and gate fitted on all rows; without scores of reference texts.
+
+    Args:
+        corpus: all rows.
+        base: the pretrained encoder.
+        encoder: it with its linear layer, before tuning.
+        tuned: weights by their names in `encoder`.
+        out_of_fold: of the rows.
+        seed: of forest and gate.
+        device: where forests are fitted, "cpu" or "cuda".
+    """
     features = FeatureSpec.fit(corpus.texts)
     extracted = extract(corpus.texts, features)
-    device = forest_device(task.compute.device.type)
-    forest = fit_forest_on_texts(corpus.texts, corpus.targets, features, task.seed, device)
-    gate = fit_gate(extracted, out_of_fold, task.seed)
+    forest = fit_forest_on_texts(corpus.texts, corpus.targets, features, seed, device)
+    gate = fit_gate(extracted, out_of_fold, seed)
     facts = Facts(
-        encoder=task.base.name,
-        encoder_sha256=task.base.sha256,
-        layers=sorted(task.encoder.pooled_layers),
+        encoder=base.name,
+        encoder_sha256=base.sha256,
+        layers=sorted(encoder.pooled_layers),
         bert_weight=best_weight(out_of_fold, corpus.targets),
         quantiles=quantiles(corpus.targets),
         reference_scores=[],
+        counts=encoder.counts is not None,
     )
-    hashes = np.array([hash_text(text) for text in corpus.texts], dtype=np.uint64)
-    rising = np.argsort(hashes)
-    kept = OutOfFold(hashes[rising], *(scores[rising].astype(np.float32) for scores in out_of_fold))
-    changes = pack(tuned, base_weights(task.encoder))
+    kept = OutOfFold.of(corpus.texts, out_of_fold.bert, out_of_fold.cuml)
+    changes = pack(tuned, base_weights(encoder))
     urls = frozenset(map(hash_url, corpus.urls))
     return Bundle(facts, changes, forest_bytes(forest), forest_bytes(gate), features, urls, kept)
 
 
-def _with_reference_scores(bundle: Bundle, base: BaseEncoder, texts: Sequence[str]) -> Bundle:
+def with_reference_scores(bundle: Bundle, base: BaseEncoder, texts: Sequence[str]) -> Bundle:
+    """The bundle with the scores of texts by its models, for `build` to check itself against."""
     if not texts:
         return bundle
     bert = predict_bert(to_torchscript(assemble(base, bundle)), *tokenize(texts, base.tokenizer))

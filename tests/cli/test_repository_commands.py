@@ -14,7 +14,7 @@ from readability_triton.cli.doctor import slot
 from readability_triton.cli.main import main
 from readability_triton.stages.features import FeatureSpec
 from readability_triton.training.base_encoder import DEFAULT_ENCODER, DEFAULT_SHA256
-from readability_triton.training.bundle import Bundle, Facts, OutOfFold
+from readability_triton.training.bundle import FILES, Bundle, Facts, OutOfFold
 from readability_triton.training.config_parameters import set_parameters
 
 ROOT = Path(__file__).parents[2]
@@ -141,17 +141,6 @@ def test_doctor_says_when_the_slot_is_empty_or_unreadable(repository, tmp_path):
     config.write_text("name: ")
     assert str(config) in slot(repository).advice
     assert slot(tmp_path / "absent").found == "not readable"
-
-
-FILES = (
-    "bundle.json",
-    "encoder.safetensors.xz",
-    "forest.tl.xz",
-    "gate.tl.xz",
-    "features.json",
-    "trained_urls.bin",
-    "out_of_fold.safetensors",
-)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -443,6 +443,12 @@ def test_the_gates_curve_leads_from_the_encoders_error_to_the_forests(folder, re
         assert [point[rising] for point in curve] == sorted(point[rising] for point in curve)
 
 
+def test_the_gate_says_how_many_rows_may_skip_within_the_risk(folder, seen, training):
+    where = ("--data", seen, "--bundle", folder / "bundle")
+    assert "At most 1% more RMSE with 95 % confidence: " in run("gate", *where).stderr
+    assert "100% of the rows may skip" in run("gate", *where, "--risk", "1000").stderr
+
+
 def test_the_gates_table_shows_the_same_curve(folder, seen, training):
     where = ("--data", seen, "--bundle", folder / "bundle")
     table = run("gate", *where).stdout

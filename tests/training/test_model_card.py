@@ -9,7 +9,7 @@ import pytest
 from readability_triton.training import metrics, model_card
 from readability_triton.training.evaluate import scorer_metrics
 from readability_triton.training.metrics import rmse
-from readability_triton.training.model_card import write_model_card
+from readability_triton.training.model_card import single_task, write_model_card
 
 BANDS = "| target, from hard to easy | rows | RMSE | bias |"
 KINDS = "| kind of text, by where it is from | rows | RMSE | bias |"
@@ -40,7 +40,8 @@ def write(trained, recipe, corpus, tmp_path_factory):
 
     def card(teacher: str | None = None, about=corpus, outcome=trained) -> str:
         path: Path = tmp_path_factory.mktemp("card") / "README.md"
-        write_model_card(outcome, recipe, teacher, about, "Under CC BY-NC-SA 4.0, at $0.", path)
+        how = single_task(recipe, teacher, outcome.epochs)
+        write_model_card(outcome.bundle, outcome.out_of_fold, how, about, "Under CC BY-NC-SA 4.0, at $0.", path)
         return path.read_text(encoding="utf-8")
 
     return card

@@ -18,6 +18,7 @@ from readability_triton.training.corpus import Corpus
 from readability_triton.training.cross_validation import N_FOLDS, folds
 from readability_triton.training.yardsticks.levels import LevelledTexts
 from readability_triton.training.yardsticks.openings import SENTENCES
+from readability_triton.training.yardsticks.pairs import SENTENCES_PER_PASSAGE
 
 LONGEST_RUN = 5
 RUNS_PER_TEXT = 4
@@ -46,6 +47,8 @@ class Kind(IntEnum):
     HARDER = 7
     """Originals of a pair; the easier text is the next one."""
     EASIER = 8
+    PAIRED = 9
+    """A text of the yardstick of pairs; never learned from."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class ComposedTexts:
         fold: INT8 [U], -1 for none.
         target: FP64 [U], the human score of the excerpt that a text is from; NaN for none.
         level: FP64 [U]; NaN for none.
+        strings: of the J texts that are scored out of fold (rows, parts of them, levelled sentences, texts of the
+            yardstick of pairs).
+        numbers: which of the U texts each of these is, INT64 [J].
     """
 
     tokens: NDArray[np.int64]
@@ -79,6 +85,8 @@ class ComposedTexts:
     fold: NDArray[np.int8]
     target: NDArray[np.float64]
     level: NDArray[np.float64]
+    strings: list[str]
+    numbers: NDArray[np.int64]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -110,24 +118,26 @@ class Composer:
         self._sentences: list[str] = []
         self._parts: list[list[int]] = []
         self._facts: list[tuple[int, int, float, float]] = []
+        self._strings: list[tuple[str, int]] = []
 
     def add_corpus(self, corpus: Corpus, seed: int) -> None:
         """Excerpts, their openings and runs; the folds are those of `cross_validation.folds`."""
         fold = np.empty(len(corpus.texts), dtype=int)
         for number, (_, held_out) in enumerate(folds(corpus, seed)):
             fold[held_out] = number
-        rows = [self._split(text) for text in corpus.texts]
+        rows = [self._row(text) for text in corpus.texts]
         for kind_of_row in (self._add_row, self._add_openings, self._add_runs):
-            for sentences, number, target in zip(rows, fold, corpus.targets, strict=True):
-                kind_of_row(sentences, int(number), float(target))
+            for row, number, target in zip(rows, fold, corpus.targets, strict=True):
+                kind_of_row(row, int(number), float(target))
 
     def add_prose(self, passages: Sequence[str]) -> None:
         """Passages without scores, and runs of their sentences."""
         for text in passages:
-            sentences = self._split(text)
-            self._add(Kind.PROSE, sentences)
+            row = self._row(text)
+            self._add(Kind.PROSE, row.sentences)
             for _ in range(RUNS_PER_PASSAGE):
-                self._add(Kind.PROSE_RUN, self._run(sentences))
+                first, end = self._run(row)
+                self._add(Kind.PROSE_RUN, row.sentences[first:end])
 
     def add_levels(self, levelled: LevelledTexts, n_runs: int | None = None) -> None:
         """Sentences with levels, and runs of sentences of one level; folds are drawn.
@@ -140,7 +150,7 @@ class Composer:
         alike: defaultdict[tuple[str, float, int], list[int]] = defaultdict(list)
         for text, level, source, number in zip(levelled.texts, levelled.levels, levelled.sources, fold, strict=True):
             (sentence,) = self._sentence_numbers([text])
-            self._add(Kind.LEVELLED, [sentence], int(number), level=float(level))
+            self._add(Kind.LEVELLED, [sentence], int(number), level=float(level), string=text)
             alike[source, float(level), int(number)].append(sentence)
         groups = [(key, sentences) for key, sentences in alike.items() if len(sentences) > 1]
         if not groups:
@@ -152,20 +162,42 @@ class Composer:
             chosen = self._random.choice(sentences, n, replace=False)
             self._add(Kind.LEVELLED_RUN, chosen.tolist(), number, level=level)
 
-    def add_pairs(self, pairs: Simplifications, n_pairs: int) -> None:
-        """Pairs of 1 to 12 originals and the same sentences simplified by one person each; folds are drawn."""
-        fold = self._random.permutation(np.arange(len(pairs.original)) % N_FOLDS)
+    def add_pairs(self, pairs: Simplifications, n_pairs: int, longest: int = LONGEST_PAIR) -> None:
+        """Pairs of 1 to `longest` originals and the same sentences simplified by one person each.
+
+        The folds are blocks of `SENTENCES_PER_PASSAGE` sentences, so that every passage of the yardstick has one.
+        """
+        fold = np.arange(len(pairs.original)) // SENTENCES_PER_PASSAGE % N_FOLDS
         originals = self._sentence_numbers(pairs.original)
         simple = [self._sentence_numbers(each) for each in pairs.simple]
         in_fold = [np.flatnonzero(fold == number) for number in range(N_FOLDS)]
         possible = [number for number in range(N_FOLDS) if len(in_fold[number])]
         for number in self._random.choice(possible, n_pairs):
-            is_single = self._random.random() < SINGLE_SENTENCE_SHARE
-            n = 1 if is_single else int(self._random.integers(2, LONGEST_PAIR + 1))
+            is_single = longest == 1 or self._random.random() < SINGLE_SENTENCE_SHARE
+            n = 1 if is_single else int(self._random.integers(2, longest + 1))
             rows = self._random.choice(in_fold[number], min(n, len(in_fold[number])), replace=False)
             person = int(self._random.integers(len(pairs.simple[0])))
             self._add(Kind.HARDER, [originals[row] for row in rows], int(number))
             self._add(Kind.EASIER, [simple[row][person] for row in rows], int(number))
+        self._add_paired(pairs, fold, originals, simple, SENTENCES_PER_PASSAGE if longest > 1 else 1)
+
+    def _add_paired(
+        self,
+        pairs: Simplifications,
+        fold: NDArray[np.intp],
+        originals: list[int],
+        simple: list[list[int]],
+        n_sentences: int,
+    ) -> None:
+        """The texts of the yardstick of pairs, joined as `yardsticks.pairs.read_pairs` joins them."""
+        for first in range(0, len(originals) - n_sentences + 1, n_sentences):
+            block = slice(first, first + n_sentences)
+            number = int(fold[first])
+            self._add(Kind.PAIRED, originals[block], number, string=" ".join(pairs.original[block]))
+            for person in range(len(pairs.simple[0])):
+                numbers = [each[person] for each in simple[block]]
+                string = " ".join(each[person] for each in pairs.simple[block])
+                self._add(Kind.PAIRED, numbers, number, string=string)
 
     def composed(self) -> ComposedTexts:
         """All that was added.
@@ -190,27 +222,31 @@ class Composer:
             fold.astype(np.int8),
             target.astype(float),
             level.astype(float),
+            [string for string, _ in self._strings],
+            np.array([number for _, number in self._strings], dtype=np.int64),
         )
 
-    def _add_row(self, sentences: list[int], fold: int, target: float) -> None:
-        self._add(Kind.ROW, sentences, fold, target)
+    def _add_row(self, row: "_Row", fold: int, target: float) -> None:
+        self._add(Kind.ROW, row.sentences, fold, target, string=row.text)
 
-    def _add_openings(self, sentences: list[int], fold: int, target: float) -> None:
+    def _add_openings(self, row: "_Row", fold: int, target: float) -> None:
         for n in SENTENCES:
-            self._add(Kind.OPENING, sentences[:n], fold, target)
+            self._add(Kind.OPENING, row.sentences[:n], fold, target, string=row.part(0, n))
 
-    def _add_runs(self, sentences: list[int], fold: int, target: float) -> None:
+    def _add_runs(self, row: "_Row", fold: int, target: float) -> None:
         for _ in range(RUNS_PER_TEXT):
-            self._add(Kind.RUN, self._run(sentences), fold, target)
+            first, end = self._run(row)
+            self._add(Kind.RUN, row.sentences[first:end], fold, target, string=row.part(first, end))
 
-    def _run(self, sentences: list[int]) -> list[int]:
-        n = min(len(sentences), int(self._random.integers(1, LONGEST_RUN + 1)))
-        first = int(self._random.integers(0, len(sentences) - n + 1))
-        return sentences[first : first + n]
+    def _run(self, row: "_Row") -> tuple[int, int]:
+        """First and end of one to five sentences in a row."""
+        n = min(len(row.sentences), int(self._random.integers(1, LONGEST_RUN + 1)))
+        first = int(self._random.integers(0, len(row.sentences) - n + 1))
+        return first, first + n
 
-    def _split(self, text: str) -> list[int]:
+    def _row(self, text: str) -> "_Row":
         spans = list(sentence_spans(text)) or [(0, len(text))]
-        return self._sentence_numbers([text[start:end] for start, end in spans])
+        return _Row(text, spans, self._sentence_numbers([text[start:end] for start, end in spans]))
 
     def _sentence_numbers(self, sentences: Sequence[str]) -> list[int]:
         first = len(self._sentences)
@@ -218,10 +254,32 @@ class Composer:
         return list(range(first, first + len(sentences)))
 
     def _add(
-        self, kind: Kind, sentences: list[int], fold: int = -1, target: float = np.nan, level: float = np.nan
+        self,
+        kind: Kind,
+        sentences: list[int],
+        fold: int = -1,
+        target: float = np.nan,
+        level: float = np.nan,
+        string: str | None = None,
     ) -> None:
+        if string is not None:
+            self._strings.append((string, len(self._parts)))
         self._parts.append(sentences)
         self._facts.append((int(kind), fold, target, level))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A text, where its sentences stand in it, and their numbers."""
+
+    text: str
+    spans: list[tuple[int, int]]
+    sentences: list[int]
+
+    def part(self, first: int, end: int) -> str:
+        """The text from one sentence to before another."""
+        spans = self.spans[first:end]
+        return self.text[spans[0][0] : spans[-1][1]]
 
 
 def _starts(parts: Sequence[Sequence[int] | NDArray[np.int64]]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """A fit of K models at once: step by step, to be stopped and gone on with."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,16 +57,15 @@ class StackedFit:
                 self.head.set(name, model, weight)
 
     def start_from_ridge(
-        self, texts: NDArray[np.int64], targets: NDArray[np.float64], seen: Sequence[NDArray[np.bool_]]
+        self, means: NDArray[np.float32], targets: NDArray[np.float64], seen: Sequence[NDArray[np.bool_]]
     ) -> None:
         """Start the linear layers from ridge regressions on the pretrained layers' means.
 
         Args:
-            texts: N texts.
+            means: FP32 [N, width] of N texts, as `pretrained_means` gives them.
             targets: FP64 [N], their scores.
             seen: of each model, which of them it may see, BOOL [N].
         """
-        means = self._pretrained_means(texts)
         for model, rows in enumerate(seen):
             head = Head.fit(means[rows], targets[rows], self.recipe.ridge_penalty)
             self.head.set("head.weight", model, torch.from_numpy(head.weight))
@@ -89,7 +88,7 @@ class StackedFit:
             levels: FP64 [U].
             progress: called with the number of steps taken.
             checkpoint: where to keep what is needed to go on; gone on from if it is there.
-            steps_between_checkpoints: how often to write it.
+            steps_between_checkpoints: how often to write it; it is written after the last step too.
         """
         if checkpoint is not None and checkpoint.is_file():
             self._restore(checkpoint)
@@ -104,36 +103,62 @@ class StackedFit:
                 self._learn(each, all_targets, all_levels)
             self._take_step()
             progress(1)
-            if checkpoint is not None and self.step % steps_between_checkpoints == 0:
+            if checkpoint is not None and (
+                self.step % steps_between_checkpoints == 0 or self.step == self.recipe.steps
+            ):
                 self._save(checkpoint)
 
-    def predict(self, pools: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    def predict(
+        self,
+        pools: Sequence[NDArray[np.int64]],
+        progress: Callable[[int], None] = lambda _: None,
+        kept: Path | None = None,
+        batches_between_saves: int = 200,
+    ) -> NDArray[np.float64]:
         """Scores FP64 [K, U] by the averaged weights; NaN for texts outside a model's pool.
 
         Args:
             pools: of each model the texts to score.
+            progress: called with the number of texts of the longest pool just scored.
+            kept: where to keep what is scored already; gone on from if it is there.
+            batches_between_saves: how often to write it.
         """
         self._compute_with("average")
-        scores = np.full((self.n_models, self.store.n_texts), np.nan)
         # Of pools of other sizes, the smaller ones repeat texts.
         longest = max(len(pool) for pool in pools)
         filled = [pool if len(pool) else np.zeros(1, np.int64) for pool in pools]
         by_length = [pool[np.argsort(-self.store.lengths[pool], kind="stable")] for pool in filled]
         table = np.stack([pool[np.arange(longest) * len(pool) // max(1, longest)] for pool in by_length])
-        start = 0
+        start, scores = self._scored_before(kept)
+        progress(start)
         with torch.inference_mode():
-            while start < longest:
-                width = int(self.store.lengths[table[:, start]].max())
-                n = max(1, MOST_TOKENS[self.store.device.type] // (self.n_models * width))
-                texts = table[:, start : start + n]
+            for batch, texts in enumerate(self._slices(table, start), start=1):
                 found = self._scores(texts).double().cpu().numpy()
                 np.put_along_axis(scores, texts, found, axis=1)
-                start += n
+                start += texts.shape[1]
+                progress(texts.shape[1])
+                if kept is not None and batch % batches_between_saves == 0:
+                    _write_whole(kept, {"start": start, "scores": torch.from_numpy(scores)})
         for model, pool in enumerate(pools):
             if not len(pool):
                 scores[model] = np.nan
         self._compute_with("exact")
         return scores
+
+    def pretrained_means(self, texts: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The pretrained layers' means of N texts, FP32 [N, width]; before the first step."""
+        means = np.empty((len(texts), self.encoder.width), dtype=np.float32)
+        first = {name: weight[:1] for name, weight in self.layers.computed.items()}
+        order = np.argsort(-self.store.lengths[texts], kind="stable")
+        start = 0
+        with torch.inference_mode():
+            while start < len(texts):
+                n = max(1, MOST_TOKENS[self.store.device.type] // int(self.store.lengths[texts[order[start]]]))
+                rows = order[start : start + n]
+                ids, mask, _ = self.store.batch(texts[rows][None])
+                means[rows] = self.encoder.means(first, ids, mask)[0].cpu().numpy()
+                start += n
+        return means
 
     def pooled_encoder_weights(self, model: int) -> dict[str, Tensor]:
         """One model's averaged weights by the names of `readability_triton.stages.encoder.PooledEncoder`; BERT only."""
@@ -168,31 +193,36 @@ class StackedFit:
             weights.take_step(rates, factors)
         self.step += 1
 
-    def _pretrained_means(self, texts: NDArray[np.int64]) -> NDArray[np.float32]:
-        means = np.empty((len(texts), self.encoder.width), dtype=np.float32)
-        first = {name: weight[:1] for name, weight in self.layers.computed.items()}
-        order = np.argsort(-self.store.lengths[texts], kind="stable")
-        start = 0
-        with torch.inference_mode():
-            while start < len(texts):
-                n = max(1, MOST_TOKENS[self.store.device.type] // int(self.store.lengths[texts[order[start]]]))
-                rows = order[start : start + n]
-                ids, mask, _ = self.store.batch(texts[rows][None])
-                means[rows] = self.encoder.means(first, ids, mask)[0].cpu().numpy()
-                start += n
-        return means
+    def _scored_before(self, kept: Path | None) -> tuple[int, NDArray[np.float64]]:
+        """How far predictions came before they were stopped, and the scores."""
+        if kept is None or not kept.is_file():
+            return 0, np.full((self.n_models, self.store.n_texts), np.nan)
+        saved = torch.load(kept, weights_only=True)
+        return int(saved["start"]), saved["scores"].numpy()
+
+    def _slices(self, table: NDArray[np.int64], start: int) -> Iterator[NDArray[np.int64]]:
+        """Batches of texts INT64 [K, n] from a table [K, N] whose first columns are the longest."""
+        while start < table.shape[1]:
+            width = int(self.store.lengths[table[:, start]].max())
+            n = max(1, MOST_TOKENS[self.store.device.type] // (self.n_models * width))
+            yield table[:, start : start + n]
+            start += n
 
     def _compute_with(self, which: str) -> None:
         for weights in (self.layers, self.head):
             weights.compute_with(weights.average if which == "average" else weights.exact)
 
     def _save(self, path: Path) -> None:
-        unfinished = path.with_suffix(".unfinished")
-        torch.save({"step": self.step, "layers": self.layers.state(), "head": self.head.state()}, unfinished)
-        unfinished.replace(path)
+        _write_whole(path, {"step": self.step, "layers": self.layers.state(), "head": self.head.state()})
 
     def _restore(self, path: Path) -> None:
         saved: Mapping[str, dict[str, Tensor]] = torch.load(path, map_location="cpu", weights_only=True)
         self.step = int(saved["step"])  # type: ignore[call-overload]
         self.layers.restore(saved["layers"], self.step)
         self.head.restore(saved["head"], self.step)
+
+
+def _write_whole(path: Path, contents: object) -> None:
+    unfinished = path.with_suffix(".unfinished")
+    torch.save(contents, unfinished)
+    unfinished.replace(path)

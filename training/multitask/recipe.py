@@ -1,6 +1,15 @@
-"""The settings of a multi-task fit; why each has its value is in docs/train.md."""
+"""The settings of a multi-task training; why each has its value is in docs/train.md."""
 
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from readability_triton.training.multitask.stacked_encoder import Layers
+
+DEFAULT_RECIPE = Path(__file__).parents[1] / "bundles" / "minilm" / "recipe.toml"
+"""The recipe of the bundle that comes with the project."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +85,77 @@ class MultitaskRecipe:
         return min((step + 1) / rise, 1.0) * min(1.0, max(0.0, (self.steps - step) / max(1, self.steps - rise)))
 
 
-TEACHER = MultitaskRecipe(
-    steps=530,
-    learning_rate=5e-5,
-    layer_decay=0.92,
-    ridge_penalty=8000.0,
-    label_share=0.0,
-    sizes=BatchSizes(rows=16, runs=10, levelled=10, levelled_runs=6, pairs=3),
-    weights=LossWeights(runs=0.5, levels=0.2, level_runs=0.1),
-)
-"""For a teacher: no labels to learn from, and more to be computed a text."""
+@dataclass(frozen=True)
+class Model:
+    """A kind of model and how it is fitted: a table of the recipe file.
+
+    Attributes:
+        layers: which are computed, tuned and pooled.
+        fit: the settings of each fit.
+    """
+
+    layers: Layers
+    fit: MultitaskRecipe
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """The contents of a recipe file.
+
+    Attributes:
+        student: the model that is served.
+        teacher: the models that label the texts; not used where no teacher is named.
+        seeds: students fitted on all folds, whose weights are averaged.
+        pairs: pairs that are composed of the sentences with simplifications.
+    """
+
+    student: Model
+    teacher: Model
+    seeds: int = 3
+    pairs: int = 8000
+
+    def __post_init__(self) -> None:
+        """Refuse a training without a student.
+
+        Raises:
+            ValueError: if there is no seed.
+        """
+        if self.seeds < 1:
+            raise ValueError(f"seeds = {self.seeds}: at least one student is needed")
+
+
+def read_recipe(path: Path = DEFAULT_RECIPE) -> TrainingRecipe:
+    """Read a recipe in TOML: keys are the attributes of the classes above, nested as these are.
+
+    Raises:
+        ValueError: if it is not TOML, a key is unknown or missing, or a value is of the wrong type.
+        OSError: if it cannot be read.
+    """
+    try:
+        return _read(TrainingRecipe, tomllib.loads(path.read_text(encoding="utf-8")), "")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(kind: Any, table: Mapping[str, Any], where: str) -> Any:
+    types = get_type_hints(kind)
+    unknown = sorted(set(table) - set(types))
+    if unknown:
+        raise ValueError(f"unknown key {where}{unknown[0]}; known are {', '.join(each.name for each in fields(kind))}")
+    values = {name: _value(types[name], value, f"{where}{name}") for name, value in table.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ValueError(f"{where or 'recipe: '}{error}") from error
+
+
+def _value(wanted: Any, value: Any, name: str) -> Any:
+    if is_dataclass(wanted) and isinstance(value, dict):
+        return _read(wanted, value, f"{name}.")
+    if wanted == tuple[int, ...] and isinstance(value, list) and all(type(each) is int for each in value):
+        return tuple(value)
+    if wanted is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is not wanted:
+        raise ValueError(f"{name} = {value!r} is not of type {getattr(wanted, '__name__', wanted)}")
+    return value

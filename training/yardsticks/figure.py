@@ -18,8 +18,10 @@ class Figure:
         name: the yardstick and what it was measured on.
         n: how many texts, or pairs of texts, it was measured on.
         values: FP64 [S], one a scorer; NaN where it is not defined.
+        kind: the yardstick, "RMSE", "openings", "pairs", "levels" or "sensitivity"; of the first two, lower is better.
     """
 
     name: str
     n: int
     values: NDArray[np.float64]
+    kind: str

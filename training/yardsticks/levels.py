@@ -67,5 +67,5 @@ def correlation_with_levels(levelled: LevelledTexts, score: Score) -> list[Figur
         if len(rows) >= FEWEST:
             with np.errstate(invalid="ignore", divide="ignore"):
                 values = np.array([-spearman(each[rows], levelled.levels[rows]) for each in scores])
-        figures.append(Figure(f"rank correlation with levels, {source}", len(rows), values))
+        figures.append(Figure(f"rank correlation with levels, {source}", len(rows), values, "levels"))
     return figures

@@ -24,5 +24,7 @@ def error_by_sentences(corpus: Corpus, score: Score, counts: Sequence[int] = SEN
     for count in counts:
         scores = score([opening(text, count) for text in corpus.texts])
         values = np.array([rmse(each, corpus.targets) for each in scores])
-        figures.append(Figure(f"RMSE, first {count} sentence{'s' if count > 1 else ''}", len(corpus.texts), values))
+        figures.append(
+            Figure(f"RMSE, first {count} sentence{'s' if count > 1 else ''}", len(corpus.texts), values, "openings")
+        )
     return figures

@@ -6,6 +6,7 @@ originals against one of simplifications by the same person.
 """
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,17 +34,33 @@ def read_pairs(path: Path) -> Pairs:
             passage.
         OSError: if the file cannot be read.
     """
-    columns = _columns(path)
+    columns = columns_of(path)
     if {"harder", "easier"} <= set(columns):
         rows = read_rows(path, ["harder", "easier"])
         return Pairs([row["harder"] for row in rows], [row["easier"] for row in rows])
-    simple = [column for column in columns if column.startswith("simple_")]
-    if "original" not in columns or not simple:
-        raise YardstickError(f"{path}: columns harder and easier, or original and simple_0, simple_1, … are needed")
+    simple = simplification_columns(path, columns)
     return _passages(path, read_rows(path, ["original", *simple]), simple)
 
 
-def _columns(path: Path) -> list[str]:
+def simplification_columns(path: Path, columns: Sequence[str]) -> list[str]:
+    """The columns of simplifications beside `original`.
+
+    Raises:
+        YardstickError: if there are none.
+    """
+    simple = [column for column in columns if column.startswith("simple_")]
+    if "original" not in columns or not simple:
+        raise YardstickError(f"{path}: columns harder and easier, or original and simple_0, simple_1, … are needed")
+    return simple
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names in the first line of a CSV file.
+
+    Raises:
+        YardstickError: if it is not CSV in UTF-8.
+        OSError: if it cannot be read.
+    """
     with path.open(newline="", encoding="utf-8-sig") as file:
         try:
             return next(csv.reader(file, strict=True), [])
@@ -71,4 +88,4 @@ def pairs_in_order(pairs: Pairs, score: Score, name: str) -> Figure:
     scores = score(distinct)
     harder, easier = (scores[:, [at[text] for text in texts]] for texts in (pairs.harder, pairs.easier))
     in_order = (easier > harder).mean(axis=1) + 0.5 * (easier == harder).mean(axis=1)
-    return Figure(f"pairs in order, {name}", len(pairs.harder), np.asarray(in_order))
+    return Figure(f"pairs in order, {name}", len(pairs.harder), np.asarray(in_order), "pairs")

@@ -115,6 +115,7 @@ def sensitivity(texts: Sequence[str], score: Score) -> list[Figure]:
         if not rows:
             continue
         fall = before[:, rows] - score([edited[row] for row in rows])
-        figures.append(Figure(f"{name}: share that scores lower", len(rows), np.asarray((fall > 0).mean(axis=1))))
-        figures.append(Figure(f"{name}: mean fall of the score", len(rows), np.asarray(fall.mean(axis=1))))
+        kind = "sensitivity"
+        figures.append(Figure(f"{name}: share that scores lower", len(rows), np.asarray((fall > 0).mean(axis=1)), kind))
+        figures.append(Figure(f"{name}: mean fall of the score", len(rows), np.asarray(fall.mean(axis=1)), kind))
     return figures

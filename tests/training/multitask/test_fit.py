@@ -31,7 +31,9 @@ def start(stacked, store, texts, recipe, left_out):
     """A fit before its first step, its passes and its targets."""
     fit = StackedFit(stacked, store, recipe, [0] * len(left_out))
     rows = texts.of(Kind.ROW)
-    fit.start_from_ridge(rows, texts.target[rows], [~np.isin(texts.fold[rows], folds) for folds in left_out])
+    fit.start_from_ridge(
+        fit.pretrained_means(rows), texts.target[rows], [~np.isin(texts.fold[rows], folds) for folds in left_out]
+    )
     targets = targets_for(None, texts, [folds[0] for folds in left_out], 0.0)
     return fit, tasks(texts, targets, left_out, recipe, 5), targets
 
@@ -104,7 +106,7 @@ def test_the_linear_layer_starts_from_a_ridge_regression_on_what_may_be_seen(sta
     fit = StackedFit(stacked, store, RECIPE, (0, 1))
     rows = texts.of(Kind.ROW)
     seen = [texts.fold[rows] != 0, np.arange(len(rows)) < 2]
-    fit.start_from_ridge(rows, texts.target[rows], seen)
+    fit.start_from_ridge(fit.pretrained_means(rows), texts.target[rows], seen)
     scores = fit.predict([rows, rows])[:, rows]
     assert rmse(scores[0, seen[0]], texts.target[rows][seen[0]]) < texts.target[rows].std()
     assert not np.allclose(scores[0], scores[1])
