@@ -42,6 +42,7 @@ class Outcome:
         cuml: the same for `cuml`.
         route: object array [B, 1] of UTF-8 bytes, the models whose scores went into each row's.
         reasons: object array [B, 1] of strings: why the row's score is not what was asked for, empty where it is.
+        flags: object array [B, 1] of UTF-8 bytes, the row's flags with commas between; None where nobody looked.
     """
 
     scores: Scores
@@ -49,9 +50,18 @@ class Outcome:
     cuml: Scores
     route: NDArray[Any]
     reasons: NDArray[Any] = field(repr=False)
+    flags: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+UNCHECKED = b"unchecked"
+"""In place of flags, of a policy that does not look for any: not the same as none."""
+
+
+def _flags(outcome: Outcome) -> NDArray[Any]:
+    return np.full(outcome.scores.shape, UNCHECKED, dtype=object) if outcome.flags is None else outcome.flags
 
 
 OUTPUTS: Mapping[str, Callable[[Outcome], NDArray[Any]]] = {
@@ -60,10 +70,12 @@ OUTPUTS: Mapping[str, Callable[[Outcome], NDArray[Any]]] = {
     "CUML_SCORE": lambda outcome: outcome.cuml,
     "ROUTE": lambda outcome: outcome.route,
     "DEGRADED": lambda outcome: outcome.reasons != "",
+    "FLAGS": _flags,
 }
 """The tensors of `bls_pipeline` by name; all but the first are made only if they are asked for."""
 
 BOTH, BERT, CUML = "bert-large+cuml", "bert-large", "cuml"
+REFUSED = "refused"
 
 
 def of_both(batch: Batch, bert: Tensor, cuml: Tensor) -> Outcome:
@@ -84,10 +96,26 @@ def of_bert(bert: Tensor, reason: str = "") -> Outcome:
     return Outcome(bert, bert, missing(len(bert)), *same(len(bert), BERT, reason))
 
 
+def of_refused(kinds: Sequence[str]) -> Outcome:
+    """Rows refused for a flag of these kinds: no score, and no model in their route."""
+    reasons = [f"refused: {kind}" for kind in kinds]
+    route, _ = same(len(kinds), REFUSED)
+    scores, bert, cuml = (missing(len(kinds)) for _ in range(3))
+    return Outcome(scores, bert, cuml, route, np.array(reasons, dtype=object).reshape(-1, 1))
+
+
+def with_flags(outcome: Outcome, flags: Sequence[Sequence[str]]) -> Outcome:
+    """`outcome` with the flags of each row."""
+    rows = [",".join(row).encode() for row in flags]
+    return replace(outcome, flags=np.array(rows, dtype=object).reshape(-1, 1))
+
+
 def joined(outcomes: Sequence[Outcome]) -> Outcome:
     """The outcomes of the chunks of a request as one."""
     names = ("scores", "bert", "cuml", "route", "reasons")
-    return Outcome(*(np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in names))
+    flags = [outcome.flags for outcome in outcomes if outcome.flags is not None]
+    whole = Outcome(*(np.concatenate([getattr(outcome, name) for outcome in outcomes]) for name in names))
+    return replace(whole, flags=np.concatenate(flags)) if flags and len(flags) == len(outcomes) else whole
 
 
 def without_reasons(outcome: Outcome, exact: NDArray[np.bool_]) -> Outcome:

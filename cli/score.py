@@ -58,7 +58,7 @@ pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 @click.option("--model-name", default="bls_pipeline", show_default=True, help="Pipeline that requests go to first.")
 @click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that takes over; '' for none.")
 @click.option(
-    "--policy", help="What bls_pipeline does: parallel, cascade, deadline, fallback, graph.  [default: its own]"
+    "--policy", help="What bls_pipeline does: parallel, cascade, deadline, fallback, graph, guard.  [default: its own]"
 )
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")

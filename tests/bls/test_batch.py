@@ -23,7 +23,14 @@ OUTCOMES = {
     "cuml": of_cuml(CUML, "bert-large late"),
     "bert": of_bert(BERT, "cuml failed"),
 }
-TYPES = {"SCORE": np.float32, "BERT_SCORE": np.float32, "CUML_SCORE": np.float32, "ROUTE": object, "DEGRADED": bool}
+TYPES = {
+    "SCORE": np.float32,
+    "BERT_SCORE": np.float32,
+    "CUML_SCORE": np.float32,
+    "ROUTE": object,
+    "DEGRADED": bool,
+    "FLAGS": object,
+}
 every_outcome = pytest.mark.parametrize("outcome", OUTCOMES.values(), ids=OUTCOMES.keys())
 
 
@@ -47,6 +54,7 @@ def test_both_scores_are_blended_by_weight() -> None:
         "CUML_SCORE": [65, 84, 82],
         "ROUTE": [b"bert-large+cuml"] * 3,
         "DEGRADED": [False] * 3,
+        "FLAGS": [b"unchecked"] * 3,
     }
 
 

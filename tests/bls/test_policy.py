@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from readability_triton.bls import policies
 from readability_triton.bls.policy import DEFAULT, Choice, PolicyError, choose, find_policy, policy_names
 
-OURS = {"cascade", "deadline", "fallback", "graph", "parallel"}
+OURS = {"cascade", "deadline", "fallback", "graph", "guard", "parallel"}
 NAMES = sorted(file.stem for file in Path(policies.__path__[0]).glob("[!_]*.py"))
 
 

@@ -37,6 +37,7 @@ CONTRACT = {
             "CUML_SCORE": ("FP32", [1]),
             "ROUTE": ("STRING", [1]),
             "DEGRADED": ("BOOL", [1]),
+            "FLAGS": ("STRING", [1]),
         },
     ),
 }

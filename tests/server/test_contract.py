@@ -34,6 +34,7 @@ CONTRACT = {
             **{name: ("FP32", [1]) for name in ("SCORE", "BERT_SCORE", "CUML_SCORE")},
             "ROUTE": ("STRING", [1]),
             "DEGRADED": ("BOOL", [1]),
+            "FLAGS": ("STRING", [1]),
         },
     ),
 }

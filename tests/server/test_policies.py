@@ -52,11 +52,12 @@ def assert_near(scores: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(scores, expected, rtol=0, atol=TOLERANCE)
 
 
-POLICIES = ["parallel", "graph", "fallback", "deadline", "cascade"]
+POLICIES = ["parallel", "graph", "fallback", "deadline", "cascade", "guard"]
 IN_FULL: dict[str, dict[str, Any]] = {
     "parallel": {},
     "graph": {},
     "fallback": {},
+    "guard": {},
     "deadline": {"deadline_ms": LONG_MS},
     "cascade": {"tolerance": 0},
 }
@@ -110,6 +111,27 @@ def test_without_any_time_the_forest_answers_and_says_that_it_is_not_what_was_as
     assert np.isnan(answer["BERT_SCORE"]).all()
     assert set(answer["ROUTE"]) == {b"cuml"}
     np.testing.assert_array_equal(answer["DEGRADED"], WEIGHTS > 0)
+
+
+FRENCH = "Le chat est assis sur le tapis et il regarde la mer pendant que les enfants jouent au bord de la route."
+
+
+def test_guard_flags_a_text_and_refuses_it_where_asked_and_not_its_neighbours(
+    ask_bls: Ask, url: str, right: Right
+) -> None:
+    texts, weights = [FRENCH, *TEXTS, "Hi."], [0.5, *WEIGHTS.tolist(), 0.5]
+    flags = [b"language:fr", *[b""] * len(TEXTS), b"short"]
+    for settings, refused in (({}, []), ({"on_language": "refuse"}, [0]), ({"on_flag": "refuse"}, [0, -1])):
+        answer = ask_bls(url, texts, weights, policy="guard", **settings)
+        assert answer["FLAGS"].tolist() == flags
+        assert np.flatnonzero(answer["DEGRADED"]).tolist() == [row % len(texts) for row in refused]
+        np.testing.assert_array_equal(np.isnan(answer["SCORE"]), answer["DEGRADED"])
+        np.testing.assert_array_equal(answer["ROUTE"] == b"refused", answer["DEGRADED"])
+        assert_near(answer["SCORE"][1:-1], right.blend)
+
+
+def test_a_policy_without_checks_says_so(ask_bls: Ask, url: str) -> None:
+    assert ask_bls(url, [FRENCH], 0.5, ["FLAGS"])["FLAGS"].tolist() == [b"unchecked"]
 
 
 @pytest.mark.parametrize("outputs", [["SCORE"], ["ROUTE"], ["DEGRADED", "SCORE"], ["CUML_SCORE", "BERT_SCORE"], ALL])
