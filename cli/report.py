@@ -27,7 +27,11 @@ CSV_COLUMNS = (
     "answered_by",
     "route",
     "degraded",
+    "flags",
 )
+
+WORDS = {"short": "short", "not-prose": "not prose"}
+"""Flags in words; those of languages say `in language fr`."""
 
 
 def as_table(documents: Sequence[ScoredDocument]) -> Table:
@@ -41,21 +45,34 @@ def as_table(documents: Sequence[ScoredDocument]) -> Table:
     for document in documents:
         n_words = sum(scored.passage.words for scored in document.passages)
         name = Text(document.name)
-        if any(scored.degraded for scored in document.passages):
+        if any(scored.degraded and not scored.is_refused for scored in document.passages):
             name.append("  degraded", style="bold red")
+        name.append(_in_words(document), style="bold red")
         table.add_row(name, str(n_words), *_figures(document))
         if len(document.passages) > 1:
             for number, scored in enumerate(document.passages):
-                mark = "  ◀ hardest" if number == document.hardest else ""
+                is_hardest = number == document.hardest and not document.is_refused
+                mark = "  ◀ hardest" if is_hardest else ""
                 cells = (str(scored.passage.words), *_figures(scored))
-                table.add_row(f"  passage {number + 1}{mark}", *cells, style="dim" if not mark else "bold")
+                table.add_row(
+                    f"  passage {number + 1}{mark}{_in_words(scored)}", *cells, style="dim" if not mark else "bold"
+                )
     return table
+
+
+def _in_words(scored: ScoredDocument | ScoredPassage) -> str:
+    """Flags, and whether the text is refused for them, behind two blanks; empty without any."""
+    if not scored.flags:
+        return ""
+    words = [WORDS.get(flag) or f"in language {flag.partition(':')[2]}" for flag in scored.flags]
+    return "  " + ("refused: " if scored.is_refused else "") + ", ".join(words)
 
 
 def _figures(scored: ScoredDocument | ScoredPassage) -> tuple[str, str, str, str]:
     """Score, the larger side of its interval rounded up, percentile, level; blank where not known."""
     share = "" if scored.percentile is None else f"{scored.percentile:.0f} %"
-    return f"{scored.score:.2f}", _larger_side(scored), share, scored.level or ""
+    score = "" if math.isnan(scored.score) else f"{scored.score:.2f}"
+    return score, _larger_side(scored), share, scored.level or ""
 
 
 def _larger_side(scored: ScoredDocument | ScoredPassage) -> str:
@@ -79,18 +96,21 @@ def as_csv(documents: Sequence[ScoredDocument]) -> str:
     for document in documents:
         for number, scored in enumerate(document.passages, start=1):
             passage = scored.passage
-            what = (round(scored.score, 4), *_meaning(scored).values())
+            what = (_rounded(_known(scored.score), 4), *_meaning(scored).values())
             where = (document.name, number, passage.start, passage.end, passage.words)
             how = (" ".join(document.answered_by), scored.route, "true" if scored.degraded else "false")
-            writer.writerow((*where, *what, *how))
+            flags = None if scored.flags is None else ",".join(scored.flags)
+            writer.writerow((*where, *what, *how, flags))
     return out.getvalue()
 
 
 def _document(document: ScoredDocument) -> dict[str, Any]:
     return {
         "name": document.name,
-        "score": round(document.score, 4),
+        "score": _rounded(_known(document.score), 4),
         **_meaning(document),
+        "flags": document.flags,
+        "refused": document.is_refused,
         "hardest_passage": document.hardest + 1,
         "answered_by": document.answered_by,
         "passages": [
@@ -98,10 +118,11 @@ def _document(document: ScoredDocument) -> dict[str, Any]:
                 "start": scored.passage.start,
                 "end": scored.passage.end,
                 "words": scored.passage.words,
-                "score": round(scored.score, 4),
+                "score": _rounded(_known(scored.score), 4),
                 **_meaning(scored),
                 "route": scored.route,
                 "degraded": scored.degraded,
+                "flags": scored.flags,
             }
             for scored in document.passages
         ],
@@ -117,6 +138,10 @@ def _meaning(scored: ScoredDocument | ScoredPassage) -> dict[str, float | str | 
         "high": _rounded(high, 4),
         "level": scored.level,
     }
+
+
+def _known(score: float) -> float | None:
+    return None if math.isnan(score) else score
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -17,9 +17,12 @@ from readability_triton.client.documents import ScoredDocument, score_documents
 from readability_triton.client.errors import InvalidRequestError, ReadabilityError
 from readability_triton.client.file_text import expand, file_text
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.served_model import GUARD
 from readability_triton.client.table_files import is_table, open_table
 from readability_triton.client.tables import TableScoring
 from readability_triton.client.transports.transport import Parameter
+
+PIPELINE = "bls_pipeline"
 
 RETRIES_OF_A_TABLE = 8
 """Pauses of 20 seconds in all: a server that starts again is waited for."""
@@ -31,6 +34,7 @@ Columns:
   score        higher is easier
   ±            people's own scores lie within it for 90 % of texts; of several passages, see docs/score.md
   easier than  "83 %": than 83 % of the training excerpts
+  document     beside its name: short, in language fr, not prose; such scores are doubtful (policy guard)
   CEFR         the nearest level for learners of English, A1 to C2
 
 \b
@@ -47,19 +51,23 @@ Examples:
   readability score --column text --output scored.csv reviews.csv
   readability score --url grpc://one:8001 --url grpc://two:8001 --column text --output scored.parquet reviews.parquet
   readability score --url https://api.test --ca ca.pem --header 'X-Team: reading' essay.txt
+  readability score --strict --format csv essays/ > scores.csv
   readability score --policy deadline --set deadline_ms=100 essay.txt
   readability score --model-name ensemble_all --fallback '' --url http://localhost:8000 essay.txt
 
 \b
-Exit codes: 0 all scored; 1 a file cannot be read or another failure; 2 bad usage or bad text; 3 no server; 4 no
+Exit codes: 0 all scored; 1 a file cannot be read or another failure; 2 bad usage, bad text, or texts that --strict
+refuses (which, and why: beside them, and on stderr); 3 no server; 4 no
 pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 )
 @click.argument("files", nargs=-1, type=click.Path(allow_dash=True, path_type=str))
 @click.option("--model-name", default="bls_pipeline", show_default=True, help="Pipeline that requests go to first.")
 @click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that takes over; '' for none.")
 @click.option(
-    "--policy", help="What bls_pipeline does: parallel, cascade, deadline, fallback, graph, guard.  [default: its own]"
+    "--policy",
+    help="Of bls_pipeline: parallel, cascade, deadline, fallback, graph, guard; '' for its own.  [default: guard]",
 )
+@click.option("--strict", is_flag=True, help="Refuse short texts, other languages and what is no prose.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")
 @click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")
 @click.option("--encoding", help="Of the files.  [default: recognised; UTF-8 if that fits]")
@@ -89,10 +97,12 @@ def score(files: tuple[str, ...], style: str, **options: Any) -> None:
         else:
             documents = _read_all(files, asked.encoding)
             with asked.scorer(asked.retries or 0) as scorer:
+                asked.check(scorer)
                 scored = score_documents(scorer, documents, asked.bert_weight, progress)
     if asked.column is None:
         _show(scored, style)
-    elif refused:
+        refused = _name_refused(scored)
+    if refused:
         raise SystemExit(EXIT_CODES[InvalidRequestError])
 
 
@@ -103,6 +113,7 @@ class Asked:
     model_name: str
     fallback: str
     policy: str | None
+    strict: bool
     settings: tuple[str, ...]
     bert_weight: float | None
     encoding: str | None
@@ -124,22 +135,44 @@ class Asked:
         """A scorer as these ask for."""
         return Scorer(
             self.model_name,
-            self.fallback or None,
+            None if self.strict else self.fallback or None,
             self.urls,
             timeout_s=self.timeout,
-            parameters=_parameters(self.policy, self.settings),
-            details=self.model_name == "bls_pipeline",
+            parameters=self.parameters(),
+            details=self.model_name == PIPELINE,
             access=access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression),
             in_flight=in_flight or self.workers,
             retries=retries,
         )
+
+    def parameters(self) -> dict[str, Parameter]:
+        """The request's: a policy and its settings."""
+        policy = self.policy
+        if policy is None and self.model_name == PIPELINE:
+            policy = GUARD
+        if self.strict and (policy != GUARD or self.model_name != PIPELINE):
+            raise click.UsageError(f"--strict needs policy {GUARD} of {PIPELINE}: no other checks texts")
+        settings = (*self.settings, "on_flag=refuse") if self.strict else self.settings
+        return _parameters(policy, settings)
+
+    def check(self, scorer: Scorer) -> None:
+        """Raise `ReadabilityError` if texts are to be refused by a server that does not check them."""
+        if self.strict and not scorer.served_model().reports_flags(GUARD):
+            raise ReadabilityError(f"--strict: the server's {PIPELINE} has no output FLAGS, so it checks no text")
 
     def job(self, path: Path) -> dict[str, Any]:
         """What the scores of a table depend on."""
         status = path.stat()
         return {
             "table": [str(path.resolve()), status.st_size, status.st_mtime_ns, self.column, self.encoding],
-            "pipeline": [self.model_name, self.fallback, self.policy, sorted(self.settings), self.bert_weight],
+            "pipeline": [
+                self.model_name,
+                self.fallback,
+                self.policy,
+                self.strict,
+                sorted(self.settings),
+                self.bert_weight,
+            ],
         }
 
 
@@ -160,6 +193,7 @@ def _score_table(asked: Asked, files: Sequence[str]) -> int:
         asked.scorer(RETRIES_OF_A_TABLE if asked.retries is None else asked.retries, in_flight=1) as scorer,
         progress("scoring", table.n_rows) as on_progress,
     ):
+        asked.check(scorer)
         outcome = scoring.run(scorer, asked.bert_weight, asked.workers, on_progress)
     console.print(
         f"{asked.output}: {outcome.scored} rows scored, {outcome.gaps} without a text, {outcome.refused} refused"
@@ -187,6 +221,14 @@ def _read_all(files: Sequence[str], encoding: str | None) -> list[tuple[str, str
         else:
             documents += [(str(path), file_text(str(path), path.read_bytes(), encoding)) for path in expand(name)]
     return documents
+
+
+def _name_refused(documents: Sequence[ScoredDocument]) -> int:
+    """Say which documents are refused, and why; how many."""
+    refused = [document for document in documents if document.is_refused]
+    for document in refused:
+        console.print(f"{document.name}: refused: {', '.join(document.flags or ())}", markup=False)
+    return len(refused)
 
 
 def _show(documents: list[ScoredDocument], style: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from readability_triton.client.passages import Passage, cut
 from readability_triton.client.scorer import Scorer
-from readability_triton.client.scores import Details, Scores
+from readability_triton.client.scores import Details, Flags, Scores
 from readability_triton.client.served_model import ServedModel
 
 MUCH_TO_DO = 32
@@ -33,6 +33,7 @@ class ScoredPassage:
         degraded: whether the score is not the requested one.
         interval: ends, as `Scores.interval` has them; None where they are not known.
         level: CEFR level, as `Scores.level` has it.
+        flags: what makes the score doubtful; None if nobody checked.
     """
 
     passage: Passage
@@ -42,6 +43,12 @@ class ScoredPassage:
     degraded: bool = False
     interval: Interval | None = None
     level: str | None = None
+    flags: Flags | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it has no score because of its flags."""
+        return math.isnan(self.score) and bool(self.flags)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class ScoredDocument:
 
     Attributes:
         name: the file's name, `-` for standard input.
-        score: the mean over passages, each weighing as many words as it has.
+        score: the mean over passages, each weighing as many words as it has; NaN if one was refused.
         percentile: of that mean.
         passages: in order.
         answered_by: the pipelines that answered.
@@ -65,6 +72,18 @@ class ScoredDocument:
     answered_by: list[str]
     interval: Interval | None = None
     level: str | None = None
+
+    @property
+    def flags(self) -> Flags | None:
+        """The flags of its passages, each once, in the order of the passages; None if one was not checked."""
+        flags = [passage.flags for passage in self.passages]
+        known = [each for each in flags if each is not None]
+        return None if len(known) < len(flags) else tuple(dict.fromkeys(flag for each in known for flag in each))
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it has no score because a passage was refused."""
+        return any(passage.is_refused for passage in self.passages)
 
     @property
     def hardest(self) -> int:
@@ -119,19 +138,21 @@ def _scored_passages(passages: Sequence[Passage], scores: Scores, model: ServedM
         ScoredPassage(
             passage,
             score,
-            model.percentile(score),
+            None if math.isnan(score) else model.percentile(score),
             route,
             degraded,
             None if math.isnan(low) else (low, high),
             level,
+            flags,
         )
-        for passage, score, (low, high), level, route, degraded in zip(
+        for passage, score, (low, high), level, route, degraded, flags in zip(
             passages,
             scores.values.tolist(),
             scores.interval.tolist(),
             scores.level,
             details.route,
             details.degraded.tolist(),
+            scores.flags or (None,) * len(passages),
             strict=True,
         )
     ]
@@ -145,7 +166,7 @@ def _scored_document(
     return ScoredDocument(
         name,
         mean,
-        model.percentile(mean),
+        None if math.isnan(mean) else model.percentile(mean),
         passages,
         answered_by,
         mean_interval([each.interval for each in passages], weights),

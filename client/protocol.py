@@ -21,7 +21,7 @@ from readability_triton.client.errors import (
     ServerUnreachableError,
 )
 from readability_triton.client.scores import Details, Scores
-from readability_triton.client.served_model import ROUTING, ServedModel
+from readability_triton.client.served_model import FLAGS, ROUTING, ServedModel
 from readability_triton.client.transports.transport import Answer, InferRequest, Parameter
 
 DEFAULT_URL = "grpc://localhost:8001"
@@ -35,6 +35,7 @@ OUTPUT_TYPES: Mapping[str, type] = {
     "CUML_SCORE": np.float32,
     "ROUTE": np.object_,
     "DEGRADED": np.bool_,
+    FLAGS: np.object_,
 }
 """Outputs, each [B, 1]."""
 
@@ -180,6 +181,8 @@ class RequestOptions:
 def infer_request(batch: Batch, options: RequestOptions, model: ServedModel, request_id: str) -> InferRequest:
     """The request for the scores of a batch."""
     further = DETAILS if options.details else ROUTING if model.is_calibrated and model.reports_routes else ()
+    if model.reports_flags(str(options.parameters.get("policy", ""))):
+        further = (*further, FLAGS)
     inputs = {"excerpt": batch.excerpts, "BERT_WEIGHT": batch.weights}
     return InferRequest(model.name, inputs, ("SCORE", *further), options.parameters, request_id)
 
@@ -201,12 +204,17 @@ def read_scores(answer: Answer, model: ServedModel, batch: Batch, details: bool)
     is_degraded = read("DEGRADED") if has_routes else None
     calibrated = are_calibrated(model, values, batch.weights[:, 0], routes, is_degraded)
     intervals, levels = intervals_and_levels(model, values, batch.excerpts[:, 0].tolist(), calibrated)
-    scores = Scores(values, (model.name,) * len(values), intervals, levels)
+    flags = None if answer.as_numpy(FLAGS) is None else tuple(map(_flags, read(FLAGS)))
+    scores = Scores(values, (model.name,) * len(values), intervals, levels, flags=flags)
     if not details:
         return scores
     if routes is None or is_degraded is None:
         return replace(scores, details=Details.unknown(len(values), model.name))
     return replace(scores, details=Details(read("BERT_SCORE"), read("CUML_SCORE"), routes, is_degraded))
+
+
+def _flags(flags: bytes) -> tuple[str, ...]:
+    return tuple(flags.decode().split(",")) if flags else ()
 
 
 def column(answer: Answer, model: str, output: str, n_rows: int, dtype: Any) -> NDArray[Any]:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Name = TypeVar("Name")
 
+Flags = tuple[str, ...]
+"""What makes a score doubtful, such as `("short", "language:fr")`; empty for most texts."""
+
 
 @dataclass(frozen=True)
 class Details:
@@ -64,6 +67,8 @@ class Scores:
             a level, in levels, is `ServedModel.level_line.error`: root mean square, on single sentences. It was not
             measured on longer texts.
         details: if requested.
+        flags: N times the flags of a text, by policy `guard`; None for a text that nobody checked, as where the
+            ensemble answered; None in all where no text was checked.
     """
 
     values: NDArray[np.float32]
@@ -71,6 +76,7 @@ class Scores:
     interval: NDArray[np.float32]
     level: tuple[str | None, ...]
     details: Details | None = None
+    flags: tuple[Flags | None, ...] | None = None
 
     def spread(self, at: NDArray[np.int64], total: int) -> "Scores":
         """These as rows `at` of `total`; the others NaN, without a level and answered by nothing."""
@@ -85,6 +91,7 @@ class Scores:
             answered_by=_spread_names(self.answered_by, "", at, total),
             level=_spread_names(self.level, None, at, total),
             details=None if self.details is None else self.details.spread(at, total),
+            flags=None if self.flags is None else _spread_names(self.flags, None, at, total),
         )
 
     @classmethod
@@ -98,7 +105,14 @@ class Scores:
             np.concatenate([no_intervals, *(part.interval for part in parts)]),
             tuple(level for part in parts for level in part.level),
             Details.joined(details) if details and len(details) == len(parts) else None,
+            _joined_flags(parts),
         )
+
+
+def _joined_flags(parts: Sequence[Scores]) -> tuple[Flags | None, ...] | None:
+    if all(part.flags is None for part in parts):
+        return None
+    return tuple(flags for part in parts for flags in part.flags or (None,) * len(part.values))
 
 
 def _spread_names(names: Sequence[Name], gap: Name, at: NDArray[np.int64], total: int) -> tuple[Name, ...]:

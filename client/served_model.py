@@ -13,6 +13,9 @@ from readability_triton.stages.interval import IntervalTable
 ROUTING = ("ROUTE", "DEGRADED")
 """Outputs of `bls_pipeline` that say by which way a row was answered; made only if requested."""
 
+FLAGS, GUARD = "FLAGS", "guard"
+"""The output that says what makes a score doubtful, and the policy that fills it."""
+
 
 @dataclass(frozen=True)
 class ServedModel:
@@ -26,6 +29,7 @@ class ServedModel:
         intervals: how far a score may lie from what people would say; None if the configuration has no such table.
         level_line: from scores to CEFR levels; None if the configuration has none.
         outputs: names of the tensors that the model gives.
+        policy: of requests that name none; empty for a model without policies.
     """
 
     name: str
@@ -35,6 +39,7 @@ class ServedModel:
     intervals: IntervalTable | None = None
     level_line: LevelLine | None = None
     outputs: Set[str] = frozenset()
+    policy: str = ""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "ServedModel":
@@ -50,6 +55,7 @@ class ServedModel:
             IntervalTable.from_text(table) if table else None,
             LevelLine(*map(float, line.split())) if line else None,
             frozenset(output["name"] for output in config.get("output", ())),
+            parameters.get("policy", ""),
         )
 
     @property
@@ -61,6 +67,10 @@ class ServedModel:
     def reports_routes(self) -> bool:
         """Whether the model may answer by several ways, and says by which it did."""
         return self.outputs >= set(ROUTING)
+
+    def reports_flags(self, policy: str) -> bool:
+        """Whether the model checks texts under this policy, or its own where that is empty, and says what it found."""
+        return FLAGS in self.outputs and (policy or self.policy) == GUARD
 
     def level(self, score: float) -> str | None:
         """The CEFR level nearest to a score, such as `B1`; None if the configuration has no line."""

@@ -28,9 +28,11 @@ TYPES: Mapping[str, type] = {
     "level": str,
     "degraded": bool,
     "answered_by": str,
+    "flags": str,
     "error": str,
 }
-"""Columns added: those of `ScoredDocument`, and why a text was refused. All null for a row without a text."""
+"""Columns added: those of `ScoredDocument`, its flags with commas between, and why a text was refused. All null for a
+row without a text."""
 
 ROWS_AT_A_TIME = 32
 """Rows scored by one call, of which so many run at a time as there are workers."""
@@ -174,6 +176,10 @@ def _row_of_passage(texts: Sequence[str], passage: int) -> int | None:
 
 
 def _cells(document: ScoredDocument) -> Cells:
+    flags = None if document.flags is None else ",".join(document.flags)
+    answered_by = " ".join(document.answered_by)
+    if document.is_refused:
+        return {"answered_by": answered_by, "flags": flags, "error": f"refused: {flags}"}
     low, high = document.interval or (None, None)
     return {
         "score": document.score,
@@ -182,5 +188,6 @@ def _cells(document: ScoredDocument) -> Cells:
         "high": high,
         "level": document.level,
         "degraded": any(passage.degraded for passage in document.passages),
-        "answered_by": " ".join(document.answered_by),
+        "answered_by": answered_by,
+        "flags": flags,
     }

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -139,3 +140,22 @@ def test_a_degraded_document_is_marked_everywhere():
     (row,) = csv.DictReader(io.StringIO(as_csv([document])))
     assert (row["route"], row["degraded"]) == ("cuml", "true")
     assert "degraded" in shown(document)
+
+
+def test_flags_are_shown_in_every_format_and_a_refused_document_has_no_score():
+    flags = ("short", "language:fr")
+    passage = ScoredPassage(Passage(0, 9, "words and", 2), math.nan, None, "refused", True, flags=flags)
+    refused = ScoredDocument("essay.txt", math.nan, None, [passage], ["bls_pipeline"])
+    (record,) = json.loads(as_json([refused]))["documents"]
+    assert (record["score"], record["flags"], record["refused"]) == (None, list(flags), True)
+    assert (record["passages"][0]["score"], record["passages"][0]["flags"]) == (None, list(flags))
+    (row,) = csv.DictReader(io.StringIO(as_csv([refused])))
+    assert (row["score"], row["flags"]) == ("", "short,language:fr")
+    assert "refused: short, in language fr" in " ".join(shown(refused).split())
+    flagged = ScoredDocument("a", 1.0, None, [ScoredPassage(passage.passage, 1.0, None, flags=("not-prose",))], ["m"])
+    assert "not prose" in shown(flagged)
+    assert "refused" not in shown(flagged)
+
+
+def test_a_document_that_nobody_checked_has_no_flags_rather_than_none_found():
+    assert json.loads(as_json([document("a", 1.0)]))["documents"][0]["flags"] is None

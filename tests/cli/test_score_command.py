@@ -235,3 +235,14 @@ def test_a_header_that_is_none_or_there_twice_is_bad_usage(headers):
 def test_several_addresses_share_the_requests(wire, closed_port):
     result = score("--url", f"grpc://127.0.0.1:{closed_port}", "--url", wire.url, "--format", "json", stdin=b"Yes.")
     assert json.loads(result.stdout)["documents"][0]["score"] == 2.0
+
+
+def test_strict_needs_a_server_that_checks_texts(wire):
+    assert_failed(score("--url", wire.url, "--strict", stdin=b"Yes."), 1, "has no output FLAGS")
+
+
+@pytest.mark.parametrize("arguments", [("--policy", "cascade"), ("--model-name", "ensemble_all")])
+def test_strict_needs_the_policy_that_refuses(wire, arguments):
+    result = score("--url", wire.url, "--strict", *arguments, stdin=b"Yes.")
+    assert result.exit_code == 2
+    assert "--strict needs policy guard of bls_pipeline" in result.stderr

@@ -71,7 +71,10 @@ class FakeClient:
 
 
 class FakeAnswer:
-    """The route of a text is its score in words, and every other one is degraded, unless `routing` says otherwise."""
+    """The route of a text is its score in words, and every other one is degraded, unless `routing` says otherwise.
+
+    A text with a score below 5 is short.
+    """
 
     def __init__(self, scores: np.ndarray, names: list[str], routing: tuple[list[str], list[bool]] | None) -> None:
         self.scores, self.names = scores.reshape(-1, 1), names
@@ -86,6 +89,7 @@ class FakeAnswer:
             "BERT_SCORE": self.scores + 1,
             "CUML_SCORE": self.scores + 2,
             "ROUTE": np.array([route.encode() for route in self.routes], dtype=object).reshape(-1, 1),
+            "FLAGS": np.array([b"short" if score < 5 else b"" for score in self.scores[:, 0]], object).reshape(-1, 1),
             "DEGRADED": np.array(self.degraded, dtype=np.bool_).reshape(-1, 1),
         }
         return tensors[name] if name in self.names else None

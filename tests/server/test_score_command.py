@@ -99,3 +99,40 @@ def test_much_work_shows_progress_on_standard_error_only(server: TritonServer) -
     result = score(server, "--format", "csv", stdin=" ".join(f"Number {n} is here today." for n in range(1600)))
     assert "scoring" in result.stderr
     assert result.stdout.startswith("document,passage,")
+
+
+FRENCH = "Le chat est assis sur le tapis et il regarde la mer pendant que les enfants jouent au bord de la route."
+
+
+def test_doubtful_scores_are_flagged(server: TritonServer, files: list[str], tmp_path: Path) -> None:
+    french = tmp_path / "french.txt"
+    french.write_text(FRENCH)
+    result = score(server, "--format", "json", str(french), *files)
+    assert result.returncode == 0
+    documents = json.loads(result.stdout)["documents"]
+    assert [document["flags"] for document in documents] == [["language:fr"], [], []]
+    assert "in language fr" in " ".join(score(server, str(french)).stdout.split())
+
+
+def test_strict_refuses_them_and_scores_the_others(server: TritonServer, files: list[str], tmp_path: Path) -> None:
+    french = tmp_path / "french.txt"
+    french.write_text(FRENCH)
+    result = score(server, "--strict", "--format", "json", str(french), *files)
+    assert result.returncode == 2
+    refused, *scored = json.loads(result.stdout)["documents"]
+    assert (refused["score"], refused["refused"]) == (None, True)
+    assert all(isinstance(document["score"], float) for document in scored)
+    assert "french.txt: refused: language:fr" in "".join(result.stderr.splitlines())
+
+
+def test_strict_has_the_reason_in_the_row_of_a_table(server: TritonServer, tmp_path: Path) -> None:
+    table, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["text"], [FRENCH], [PASSAGES["08-essay"]]])
+    result = score(server, "--strict", "--column", "text", "--output", str(target), str(table))
+    assert result.returncode == 2
+    with target.open(newline="") as file:
+        french, essay = csv.DictReader(file)
+    assert (french["score"], french["flags"], french["error"]) == ("", "language:fr", "refused: language:fr")
+    assert float(essay["score"])
+    assert (essay["flags"], essay["error"]) == ("", "")
