@@ -56,5 +56,6 @@ def build(bundle: Path, model_repository: Path, precision: Precision | Literal["
             chosen = "fp32"
         texts = list(sample_passages().values())
         build_repository(trained, model_repository, texts, precision=chosen, file_format=file_format)
-    slot = f"{trained.facts.encoder} ({chosen}, {file_format}) in the slot bert-large"
+    pt2 = ", pt2" if file_format == "pt2" else ""
+    slot = f"{trained.facts.encoder} ({chosen}{pt2}) in the slot bert-large"
     console.print(f"Built {model_repository}: {slot}, a forest in cuml.")

@@ -21,12 +21,12 @@ COMMANDS: Mapping[str, str] = {
     "refit": "Fit a bundle's forest and gate anew, the encoder kept.",
     "gate": "Show what policy cascade saves and costs; fit its gate.",
     "evaluate": "Measure the error of encoder, forest and blend.",
-    "compare": "Compare two pipelines, or any two models, under the same load.",
+    "compare": "Compare any two pipelines or models under the same load.",
     "placements": "Measure pipelines by placement and batch size.",
     "bench": "Measure what orchestration adds.",
     "faults": "Break a server in every known way and judge its answers.",
     "soak": "Send tens of thousands of requests; judge answers and growth.",
-    "random-encoder": "Copy the repository, with random weights of BERT-large's size.",
+    "random-encoder": "Copy the repository with random weights of BERT-large's size.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
 EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare"}

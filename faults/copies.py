@@ -9,6 +9,9 @@ from pathlib import Path
 from readability_triton.serving.repository import copy_repository
 from readability_triton.serving.runtime import DROP_INS
 
+_MODEL_FILE = re.compile(r"^default_model_filename: .*\n", re.MULTILINE)
+"""Of a model of the Python backend it would be a Python file."""
+
 HANG, RAISE, DROP = "HANG", "RAISE", "DROP"
 
 
@@ -20,7 +23,8 @@ def set_traps(repository: Path, models: Iterable[str]) -> None:
         text = config.read_text(encoding="utf-8")
         for backend in ("pytorch", "fil"):
             if f'backend: "{backend}"' in text:
-                config.write_text(text.replace(f'backend: "{backend}"', 'backend: "python"'), encoding="utf-8")
+                text = _MODEL_FILE.sub("", text.replace(f'backend: "{backend}"', 'backend: "python"'))
+                config.write_text(text, encoding="utf-8")
                 shutil.copyfile(DROP_INS / backend / "model.py", folder / "model.py")
         (folder / "model.py").rename(folder / "original.py")
         template = resources.files(__package__) / "templates" / "trapped_model.py"

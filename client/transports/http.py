@@ -1,8 +1,6 @@
 """HTTP, by urllib3, whose pool of kept-alive connections threads may share; asyncio has aiohttp's.
 
-Both are what other HTTP libraries are built on or compared with, and fast: at one request in flight an `httpx` client
-adds several times as much as they do. `tritonclient.http` has neither threads nor forks: its gevent pool belongs to the
-thread that made it.
+`tritonclient.http` has neither threads nor forks: its gevent pool belongs to the thread that made it.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,17 @@ from readability_triton.serving.repository import default_repository
 from tests.containers.conftest import MODEL, checkpoint
 
 NEWEST = "26.11"
-IN_THE_DOCKERFILE = ("readability_triton", "cudf", "cupy", "tokenizers", "tritonclient", "google", "rmm", "numpy")
+IN_THE_DOCKERFILE = (
+    "readability_triton",
+    "cudf",
+    "cupy",
+    "sentencex",
+    "tokenizers",
+    "tritonclient",
+    "google",
+    "rmm",
+    "numpy",
+)
 
 
 def found(repository: Path, release: str = NEWEST, installed: tuple[str, ...] = ()) -> list[Finding]:

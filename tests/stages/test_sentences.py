@@ -1,5 +1,6 @@
 """Where sentences end, case by case, and what holds for every text."""
 
+import csv
 import json
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from readability_triton.stages.sentences import count_sentences, sentence_spans
 
+CLEAR = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 CASES = Path(__file__).parents[3] / "shared" / "sentences" / "cases.jsonl"
 
 SENTENCES = {
@@ -312,3 +314,16 @@ def _seconds(text: str) -> float:
     start = time.process_time()
     count_sentences(text)
     return time.process_time() - start
+
+
+def test_sentences_in_brackets_may_follow_one_another() -> None:
+    text = "(One is here.) (Two is here.) [Three is here.] Four is here."
+    assert count_sentences(text) == 4
+
+
+@pytest.mark.skipif(not CLEAR.is_file(), reason="../shared/clear is not here")
+def test_every_excerpt_of_the_corpus_has_its_characters_once_and_in_order() -> None:
+    with CLEAR.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            spans = list(sentence_spans(row["excerpt"]))
+            assert "".join("".join(row["excerpt"][a:b] for a, b in spans).split()) == "".join(row["excerpt"].split())

@@ -157,7 +157,7 @@ def test_a_run_may_be_killed_time_and_again(whole, task, tmp_path):
     trained, _, _ = whole
     for attempt in itertools.count(1):
         try:
-            found = train_multitask(task, RunFolder(tmp_path, {}), Progress(45))
+            found = train_multitask(task, RunFolder(tmp_path, {}), Progress(25))
             break
         except Stopped:
             assert attempt < 40
