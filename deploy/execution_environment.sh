@@ -20,7 +20,7 @@ environment="$(mktemp -d)"
 trap 'rm -rf "$environment"' EXIT
 conda create --yes --quiet --prefix "$environment/env" "python=$python"
 "$environment/env/bin/pip" install --quiet --extra-index-url https://pypi.nvidia.com \
-    "cudf-cu13==26.6.*" "cupy-cuda13x==14.*" "sentencex>=1.0.32,<2" "tokenizers>=0.21,<1" "tritonclient[grpc]>=2.51"
+    "cudf-cu13==26.6.*" "cupy-cuda13x==14.*" "pycld2==0.42" "sentencex>=1.0.32,<2" "tokenizers>=0.21,<1" "tritonclient[grpc]>=2.51"
 package="$environment/env/lib/python$python/site-packages/readability_triton"
 mkdir "$package"
 cp "$project/readability_triton/__init__.py" "$package"

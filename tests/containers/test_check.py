@@ -18,6 +18,7 @@ IN_THE_DOCKERFILE = (
     "readability_triton",
     "cudf",
     "cupy",
+    "pycld2",
     "sentencex",
     "tokenizers",
     "tritonclient",
