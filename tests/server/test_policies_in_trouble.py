@@ -86,6 +86,7 @@ def moody(modules_repository: Path, tmp_path_factory: pytest.TempPathFactory) ->
     replace(spare, "bert-large", "spare")
     replace(modules_repository / "ensemble_all", 'model_name: "bert-large"', 'model_name: "spare"')
     replace(encoder, '"pytorch"', '"python"')
+    replace(encoder, 'default_model_filename: "model.pt"', "")
     replace(encoder, "KIND_AUTO", "KIND_CPU")
     shutil.copy(MOODY, encoder / "1" / "model.py")
     configure(modules_repository, "bls_pipeline", policy="fallback", deadline_ms="300")
