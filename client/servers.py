@@ -22,6 +22,7 @@ OUT_S = 0.25
 """How long a server is left out after its first failure; twice as long after each further one."""
 
 LONGEST_OUT_S = 10.0
+MOST_DOUBLINGS = 16  # a server may be down for days: 2 to the power of its failures would be no float
 
 PROBE_S = 2.0
 """How long a server that was out may take to say that it is ready."""
@@ -117,7 +118,9 @@ class Servers(Generic[T]):
         """Leave a server out for a while."""
         with self._lock:
             server.failures += 1
-            server.out_until = self._clock() + min(OUT_S * 2 ** (server.failures - 1), LONGEST_OUT_S)
+            server.out_until = self._clock() + min(
+                OUT_S * 2.0 ** min(server.failures - 1, MOST_DOUBLINGS), LONGEST_OUT_S
+            )
 
     def answered(self, server: Server[T]) -> None:
         """Let a server take part."""

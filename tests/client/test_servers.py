@@ -51,6 +51,13 @@ class TestChoice:
                 assert {servers.next([]).url for _ in range(9)} == {"a"}
         assert [each.in_flight for each in (a, b, c)] == [0, 0, 0]
 
+    def test_one_that_failed_thousands_of_times_is_out_no_longer(self, three):
+        servers, (a, *_), clock = three
+        for _ in range(5000):
+            servers.failed(a)
+        clock.now += LONGEST_OUT_S
+        assert servers.due([]) is a
+
     def test_one_that_failed_is_out_for_longer_each_time_and_is_probed_by_one_caller(self, three):
         servers, (a, *_), clock = three
         for number in range(12):
