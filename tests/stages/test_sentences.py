@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from readability_triton.stages.sentences import count_sentences, sentence_spans
@@ -262,9 +262,15 @@ def test_a_text_of_whole_sentences_has_their_sum(parts: list[str], between: str)
     assert count_sentences(between.join(parts)) == sum(map(count_sentences, parts))
 
 
+def may_be_an_items_number(sentence: str) -> bool:
+    return not sentence.startswith("End") and sum(map(str.isalnum, sentence)) <= 3
+
+
 @quick
 @given(st.lists(st.text(st.sampled_from("aB .!?…\"'“”()1\n"), max_size=20).map(lambda text: f"End{text}"), max_size=5))
 def test_what_blank_lines_part_has_its_own_sentences(parts: list[str]) -> None:
+    """But an item's number goes with what it numbers, after a blank line too."""
+    assume(not any(may_be_an_items_number(sentences(part)[-1]) for part in parts))
     assert sentences("\n\n".join(parts)) == [sentence for part in parts for sentence in sentences(part)]
 
 
@@ -327,3 +333,7 @@ def test_every_excerpt_of_the_corpus_has_its_characters_once_and_in_order() -> N
         for row in csv.DictReader(file):
             spans = list(sentence_spans(row["excerpt"]))
             assert "".join("".join(row["excerpt"][a:b] for a, b in spans).split()) == "".join(row["excerpt"].split())
+
+
+def test_an_items_number_goes_with_what_follows_a_blank_line() -> None:
+    assert sentences("Look here? B.\n\nThe second.") == ["Look here?", "B.\n\nThe second."]
