@@ -18,7 +18,7 @@ def halves(text: str) -> tuple[str, str]:
         ValueError: if the text is a single word.
     """
     text = text.strip()
-    ends = [end for _, end in sentence_spans(text)][:-1]
+    ends = [end for _, end in sentence_spans(text) if text[end : end + 1].isspace()]  # never within a word
     if not ends:
         ends = [at for at, character in enumerate(text) if character.isspace() and text[:at].strip()]
     cut = min(ends, key=lambda end: abs(end - len(text) / 2), default=len(text))
