@@ -23,12 +23,30 @@ model_repository_option = click.option(
     help="Folder with a folder for each model.",
 )
 
+_BUNDLE = Path(__file__).parents[1] / "training" / "bundles" / "minilm"  # `training` is not in every extra
+
 bundle_option = click.option(
     "--bundle",
     type=_FOLDER,
-    default=Path(__file__).parents[1] / "training" / "bundles" / "minilm",
+    default=_BUNDLE,
     show_default="the one that comes with the project",
     help="What `readability train` wrote.",
+)
+
+new_bundle_option = click.option(
+    "--bundle",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=_BUNDLE,
+    show_default="the one that comes with the project",
+    help="Where to write what was learned.",
+)
+
+device_option = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+
+data_licence_option = click.option(
+    "--data-licence",
+    default="The licence of the data, which these weights carry on, was not stated.",
+    help="A sentence for the model card.",
 )
 
 

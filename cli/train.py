@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import one_line
+from readability_triton.cli.options import data_licence_option, device_option, new_bundle_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.stages.encoder import PooledEncoder
 from readability_triton.training.base_encoder import DEFAULT_ENCODER, BaseEncoder, EncoderError, load_base_encoder
-from readability_triton.training.bundle import DEFAULT_BUNDLE
 from readability_triton.training.compute import Compute, choose_compute
 from readability_triton.training.corpus import Corpus, CorpusError, read_corpus
 from readability_triton.training.curves import plot_curves
@@ -47,7 +47,7 @@ Examples:
 @click.option("--epochs", type=click.IntRange(0), default=Recipe.epochs, show_default=True)
 @click.option("--learning-rate", default=Recipe.learning_rate, show_default=True, help="Of the highest layer.")
 @click.option("--teacher-share", type=click.FloatRange(0, 1), default=Recipe.teacher_share, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@device_option
 @click.option(
     "--run",
     type=click.Path(file_okay=False, path_type=Path),
@@ -55,20 +55,10 @@ Examples:
     show_default=True,
     help="Checkpoints, log and curves. The same command goes on where it was stopped.",
 )
-@click.option(
-    "--bundle",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_BUNDLE,
-    show_default="the one that comes with the project",
-    help="Where to write what was learned.",
-)
+@new_bundle_option
 @click.option("--jobs", type=click.IntRange(1), help="Fits to run at once.  [default: 2 on a CPU, 1 on a GPU]")
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--data-licence",
-    default="The licence of the data, which these weights carry on, was not stated.",
-    help="A sentence for the model card.",
-)
+@data_licence_option
 def train(
     data: Path,
     encoder: str,

@@ -10,10 +10,10 @@ import click
 
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import one_line
+from readability_triton.cli.options import data_licence_option, device_option, new_bundle_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.stages.features import FeatureSpec
 from readability_triton.training.base_encoder import DEFAULT_ENCODER, EncoderError, load_base_encoder
-from readability_triton.training.bundle import DEFAULT_BUNDLE
 from readability_triton.training.compute import choose_compute
 from readability_triton.training.corpus import CorpusError
 from readability_triton.training.model_card import write_model_card
@@ -49,7 +49,7 @@ Examples:
 @click.option(
     "--recipe", type=_CSV, default=DEFAULT_RECIPE, show_default="that of the bundle in the project", help="TOML."
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@device_option
 @click.option(
     "--at-once", type=click.IntRange(1), help="Models computed side by side.  [default: 1 on a CPU, 10 on a GPU]"
 )
@@ -60,19 +60,9 @@ Examples:
     show_default=True,
     help="What is done already. The same command goes on where it was stopped.",
 )
-@click.option(
-    "--bundle",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DEFAULT_BUNDLE,
-    show_default="the one that comes with the project",
-    help="Where to write what was learned.",
-)
+@new_bundle_option
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--data-licence",
-    default="The licence of the data, which these weights carry on, was not stated.",
-    help="A sentence for the model card.",
-)
+@data_licence_option
 def train_multitask(
     data: Path,
     prose: tuple[Path, ...],
