@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from readability_triton.bench.gpu.pieces import PiecesError, archives, join
-from readability_triton.bench.gpu.stages import BASE, INTERPRETER, RAPIDS, TORCH
+from readability_triton.bench.gpu.stages import BASE, INTERPRETER, PYTHON_ARCHIVE, RAPIDS, TORCH
 from readability_triton.serving.errors import TritonNotFoundError
 from readability_triton.serving.runtime import libpython_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 PATH_FILE = "zz_machine.pth"
 LEAST_TORCH, CUDA = (2, 8), "13"
 TORCHS_OWN = ("torch-", "triton-")
@@ -56,13 +56,17 @@ def python_of(environment: Path) -> Path:
     return environment / "venv" / "bin" / "python"
 
 
+def packages_of(environment: Path) -> Path:
+    """Where the environment's own packages are."""
+    return next((environment / "venv" / "lib").glob("python3.*")) / "site-packages"
+
+
 def packages_of_the_machine() -> list[str]:
     """Where the Python that runs this finds packages."""
     return [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
 
 
 def _install(archive: str, pieces: Path, environment: Path) -> None:
-    python = python_of(environment)
     if archive == BASE:
         shutil.rmtree(environment, ignore_errors=True)
         _make(environment, pieces)
@@ -74,13 +78,12 @@ def _install(archive: str, pieces: Path, environment: Path) -> None:
         _pip(environment, wheels.glob("*.whl"))
     if archive == BASE:
         _torch(environment, pieces)
-        _run([str(python), str(environment / "pip.whl" / "pip"), *_OPTIONS, "--no-build-isolation", "-e", str(ROOT)])
     elif TORCH in archives(pieces) and not _has_torch(environment):
         _install_torch(environment, pieces, without=TORCHS_OWN)  # the machine's is used, and RAPIDS needs CUDA's libraries
 
 
 def _make(environment: Path, pieces: Path) -> None:
-    """A virtual environment without pip, whose path ends with the machine's packages."""
+    """A virtual environment without pip, whose path ends with this checkout and the machine's packages."""
     interpreter = sys.executable
     try:
         libpython_folder()
@@ -89,13 +92,12 @@ def _make(environment: Path, pieces: Path) -> None:
             raise InstallError(f"{error}; or pack with a Python 3.12 that has it") from None
         with TemporaryDirectory() as folder:
             join(INTERPRETER, pieces, Path(folder))
-            with tarfile.open(Path(folder) / "python.tar.xz") as packed:
+            with tarfile.open(Path(folder) / PYTHON_ARCHIVE) as packed:
                 packed.extractall(environment, filter="tar")
-        interpreter = str(environment / "python" / "bin" / "python3.12")
+        interpreter = str(next((environment / "python" / "bin").glob("python3.*")))
     _run([interpreter, "-m", "venv", "--without-pip", str(environment / "venv")])
-    lines = [f"import site; site.addsitedir({path!r})" for path in packages_of_the_machine()]
-    packages = environment / "venv" / "lib" / "python3.12" / "site-packages"
-    (packages / PATH_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [str(ROOT), *(f"import site; site.addsitedir({path!r})" for path in packages_of_the_machine())]
+    (packages_of(environment) / PATH_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _torch(environment: Path, pieces: Path) -> None:
@@ -119,7 +121,7 @@ def _install_torch(environment: Path, pieces: Path, without: tuple[str, ...] = (
 
 
 def _has_torch(environment: Path) -> bool:
-    return any((environment / "venv" / "lib" / "python3.12" / "site-packages").glob("torch-*.dist-info"))
+    return any(packages_of(environment).glob("torch-*.dist-info"))
 
 
 def _pip_wheel(wheels: Path) -> Path:

@@ -16,7 +16,7 @@ from readability_triton.bench.gpu.install import packages_of_the_machine, python
 from readability_triton.bench.gpu.run_stages import Command, read_results, run_stages
 from readability_triton.bench.gpu.stages import STAGES, Stage
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 BUDGET_MIN = 25.0
 TABLE = "table.txt"
 
@@ -29,8 +29,6 @@ def main(arguments: list[str] | None = None, stages: Sequence[Stage] = STAGES) -
     ]
     if options.installed:
         chosen = [_without_installing(stage, stages) for stage in chosen]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an outer time limit sends: the stage is ended in order
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     results = options.results.resolve()
     is_there = options.installed or python_of(options.environment).exists()
     again = [] if is_there else [stage.name for stage in chosen if stage.archive]
@@ -106,4 +104,6 @@ def _show(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an outer time limit sends: the stage is ended in order
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

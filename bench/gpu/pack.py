@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 from readability_triton.bench.gpu import wheels
 from readability_triton.bench.gpu.pieces import PIECE_BYTES, PiecesError, archives, cut
-from readability_triton.bench.gpu.stages import BASE, INTERPRETER, RAPIDS, TORCH
+from readability_triton.bench.gpu.stages import BASE, INTERPRETER, PYTHON_ARCHIVE, RAPIDS, TORCH
 from readability_triton.bench.gpu.wheels import Versions, WheelsError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 NOT_CARRIED = ("torch", "mypy", "mypy-extensions", "librt", "ast-serialize", "ruff", "pytest-xdist", "execnet")
 """Of the lock: PyTorch is an archive of its own; the others check code."""
 
@@ -57,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             with TemporaryDirectory() as folder:
                 wheels.fetch(versions, Path(folder))
                 cut(name, Path(folder), options.folder, options.piece_bytes)
-        _pack_interpreter(options.folder, options.piece_bytes)
+        libraries = Path(sysconfig.get_config_var("LIBDIR") or "")
+        pack_interpreter(Path(sys.base_prefix), libraries, options.folder, options.piece_bytes)
         print(f"{options.folder}: archives {', '.join(archives(options.folder))}")
     except (WheelsError, PiecesError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -94,22 +95,29 @@ def _own_pip() -> str:
     return importlib.metadata.version("pip")
 
 
-def _pack_interpreter(folder: Path, piece_bytes: int) -> None:
-    """This Python, if it is one that could run there: `bin`, the shared library, the standard library; compressed."""
-    library = Path(sysconfig.get_config_var("LIBDIR") or "") / f"libpython{wheels.PYTHON}.so.1.0"
-    if f"{sys.version_info.major}.{sys.version_info.minor}" != wheels.PYTHON or not library.is_file():
+def pack_interpreter(prefix: Path, libraries: Path, folder: Path, piece_bytes: int) -> None:
+    """A Python that can run there: `bin`, the shared library, the standard library; compressed.
+
+    Args:
+        prefix: of the Python.
+        libraries: where its shared library is.
+        folder: of the pieces.
+        piece_bytes: of a piece, at most.
+    """
+    library = libraries / f"libpython{wheels.PYTHON}.so.1.0"
+    program = prefix / "bin" / f"python{wheels.PYTHON}"
+    if not (library.is_file() and program.is_file()):
         print(f"no Python is packed: this one is not {wheels.PYTHON} with a shared library", file=sys.stderr)
         return
     with TemporaryDirectory() as work:
-        python = Path(work) / "python"
-        (python / "bin").mkdir(parents=True)
-        shutil.copy2(Path(sys.base_prefix) / "bin" / f"python{wheels.PYTHON}", python / "bin")
+        python, packed = Path(work) / "python", Path(work) / "packed"
         standard = Path("lib") / f"python{wheels.PYTHON}"
-        shutil.copytree(Path(sys.base_prefix) / standard, python / standard, ignore=NOT_OF_PYTHON)
+        shutil.copytree(prefix / standard, python / standard, ignore=NOT_OF_PYTHON)
         shutil.copy2(library, python / "lib")
-        packed = Path(work) / "packed"
+        (python / "bin").mkdir()
+        shutil.copy2(program, python / "bin")
         packed.mkdir()
-        with tarfile.open(packed / "python.tar.xz", "w:xz") as archive:
+        with tarfile.open(packed / PYTHON_ARCHIVE, "w:xz") as archive:
             archive.add(python, "python")
         cut(INTERPRETER, packed, folder, piece_bytes)
 

@@ -18,6 +18,8 @@ RESULTS = "results.jsonl"
 TO_STOP_S = 15.0
 """How long a stage that is interrupted may take to end what it started."""
 
+LOOK_AGAIN_S = 0.05
+
 LEAST_S = 5.0
 """A stage is not started with less than this left of the budget."""
 
@@ -88,10 +90,7 @@ def run_stages(
             continue
         result = _run(stage, command, results, known, end - time.monotonic(), to_stop_s, show)
         known[stage.name] = result = replace(result, at=datetime.now(UTC).isoformat(timespec="seconds"))
-        with (results / RESULTS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(result)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append(results / RESULTS, json.dumps(asdict(result)))
         show(str(result))
     return [known[stage.name] for stage in stages]
 
@@ -105,6 +104,14 @@ def read_results(results: Path) -> dict[str, Result]:
                 result = Result(**json.loads(line))
                 known[result.stage] = result
     return known
+
+
+def _append(file: Path, line: str) -> None:
+    cut_off = file.exists() and not file.read_bytes().endswith(b"\n")
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write("\n" * cut_off + line + "\n")
+        opened.flush()
+        os.fsync(opened.fileno())
 
 
 def _run(
@@ -164,10 +171,12 @@ def _end(process: "subprocess.Popen[bytes]", to_stop_s: float) -> None:
         process.wait(to_stop_s)
     process.kill()
     process.wait()
-    for pid, start in started.items():
-        if _begun(pid) == start:  # else its number belongs to another process by now
+    end = time.monotonic() + to_stop_s
+    while (left := [pid for pid, begun in started.items() if _is_running(pid, begun)]) and time.monotonic() < end:
+        for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        time.sleep(LOOK_AGAIN_S)  # the GPU's memory is free only when they are gone
 
 
 def _descendants(pid: int) -> dict[int, str | None]:
@@ -180,6 +189,12 @@ def _descendants(pid: int) -> dict[int, str | None]:
     for each in found:  # grows as it goes
         found += children.get(each, [])
     return {each: _begun(each) for each in found}
+
+
+def _is_running(pid: int, begun: str | None) -> bool:
+    """Whether it is still the same process: numbers are given again."""
+    fields = _fields(pid)
+    return bool(fields) and fields[0] not in "ZX" and fields[19] == begun
 
 
 def _begun(pid: int) -> str | None:

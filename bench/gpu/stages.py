@@ -5,6 +5,9 @@ from dataclasses import dataclass
 BASE, RAPIDS, TORCH, INTERPRETER = "base", "rapids", "torch", "python"
 """Archives: what runs pipelines on Triton; CuPy, cuDF and nvForest; PyTorch with CUDA; a Python with its library."""
 
+PYTHON_ARCHIVE = "python.tar.xz"
+"""In the archive `python`."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -27,7 +30,7 @@ class Stage:
 
 READABILITY = ("-m", "readability_triton.cli.main")
 ENCODER = ("-m", "readability_triton.bench.gpu.encoder")
-PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--durations", "5")
+PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "--require-gpu", "--durations", "5")
 PLACEMENTS = (*READABILITY, "placements", "--placement")
 BERT_LARGE = "{results}/bert-large"
 
@@ -37,7 +40,6 @@ STAGES = (
     Stage("install-base", limit_s=180, archive=BASE),
     Stage("build", (*READABILITY, "build"), 120, INSTALLED),
     Stage("encoder", (*ENCODER, "--json", "{results}/encoder.json"), 150, BUILT),
-    Stage("encoder-tests", (*PYTEST, "tests/gpu/test_encoder_on_gpu.py"), 120, BUILT),
     Stage("install-rapids", limit_s=240, needs=INSTALLED, archive=RAPIDS),
     Stage("doctor", (*READABILITY, "doctor"), 60, SERVED),
     Stage("served-scores", (*PYTEST, "tests/gpu/test_served_on_gpu.py", "-k", "scores"), 240, SERVED),
@@ -49,6 +51,7 @@ STAGES = (
         240,
         (*SERVED, "bert-large"),
     ),
+    Stage("encoder-tests", (*PYTEST, "tests/gpu/test_encoder_on_gpu.py"), 120, SERVED),
     Stage("forest", (*PYTEST, "tests/gpu/test_forest_on_gpu.py", "tests/gpu/test_copies_on_gpu.py"), 120, SERVED),
     Stage("preprocess", (*PYTEST, "tests/gpu/test_preprocess_on_gpu.py"), 240, SERVED),
     Stage("served-memory", (*PYTEST, "tests/gpu/test_served_on_gpu.py", "-k", "memory"), 300, SERVED),
