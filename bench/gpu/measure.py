@@ -99,11 +99,16 @@ def _cuda(packages: Path) -> list[Path]:
     return sorted(packages.glob("nvidia/cu13/lib"))
 
 
+def end_in_order(*_: object) -> None:
+    """On SIGTERM, as an outer time limit sends it: the stage is ended, and the table printed."""
+    sys.exit(1)
+
+
 def _show(line: str) -> None:
     print(line, flush=True)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an outer time limit sends: the stage is ended in order
+    signal.signal(signal.SIGTERM, end_in_order)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -71,7 +71,7 @@ def choose(have: Versions) -> dict[str, Versions]:
     lock = wheels.read_versions((ROOT / "requirements.lock").read_text(encoding="utf-8"))
     constraints = {name: version for name, version in lock.items() if name not in NOT_CONSTRAINED}
     cuda = {name: version for name, version in have.items() if name.startswith(("nvidia-", "cuda-toolkit"))}
-    base = {"pip": _own_pip()} | {name: version for name, version in lock.items() if name not in NOT_CARRIED}
+    base = {"pip": own_pip()} | {name: version for name, version in lock.items() if name not in NOT_CARRIED}
     torch = {} if "torch" in have else wheels.resolve([f"torch=={lock['torch']}"], constraints)
     rapids = wheels.resolve(_of_the_extra(), constraints | cuda | _cuda_of(torch))
     archived = {BASE: base, RAPIDS: _others(rapids, base, torch, have)}
@@ -91,7 +91,8 @@ def _of_the_extra() -> list[str]:
     return [each for each in project["optional-dependencies"]["gpu"] if not each.startswith(ONLY_TO_FIT)]
 
 
-def _own_pip() -> str:
+def own_pip() -> str:
+    """The version of this Python's pip, whose wheel installs the others."""
     return importlib.metadata.version("pip")
 
 
