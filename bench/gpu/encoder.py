@@ -75,7 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     torch.backends.cuda.enable_cudnn_sdp(False)
     figures: dict[str, Any] = {"torch": torch.__version__, "device": _name(device), "speeds": []}
     figures["product_tflops"] = products(device, options.seconds)
-    print(f"{figures['device']}, PyTorch {figures['torch']}, products {figures['product_tflops']:.3g} TFLOP/s", flush=True)
+    print(
+        f"{figures['device']}, PyTorch {figures['torch']}, products {figures['product_tflops']:.3g} TFLOP/s", flush=True
+    )
     with torch.inference_mode(), TemporaryDirectory() as folder:
         for name, module, flop in encoders(options.layers, device, Path(folder)):
             for speed in speeds(name, module, flop, options.batches, device, options.seconds):
@@ -99,9 +101,7 @@ def encoders(n_layers: int, device: torch.device, folder: Path) -> Iterator[tupl
         yield name, load_encoder(file, device.type), encoder.flop_per_token
 
 
-def speeds(
-    name: str, module: Any, flop: int, batches: list[int], device: torch.device, seconds: float
-) -> list[Speed]:
+def speeds(name: str, module: Any, flop: int, batches: list[int], device: torch.device, seconds: float) -> list[Speed]:
     """The module at every batch size, and CUDA graphs where they take the batch."""
     graphs = record_module(module, device) if device.type == "cuda" else None
     found = []

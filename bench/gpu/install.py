@@ -1,7 +1,8 @@
 """Install an archive of wheels into an environment of its own, beside the PyTorch that the machine has.
 
-Run by the machine's own Python 3.12, in a checkout. The environment's packages go before the machine's, so its NumPy 1.26
-and CuPy 13 are taken where the machine has NumPy 2 and CuPy 14; what it lacks, such as PyTorch, is found on the machine.
+Run by the machine's own Python 3.12, in a checkout. The environment's packages go before the machine's, so its NumPy
+1.26 and CuPy 13 are taken where the machine has NumPy 2 and CuPy 14; what it lacks, such as PyTorch, is found on the
+machine.
 """
 
 import argparse
@@ -79,7 +80,9 @@ def _install(archive: str, pieces: Path, environment: Path) -> None:
     if archive == BASE:
         _torch(environment, pieces)
     elif TORCH in archives(pieces) and not _has_torch(environment):
-        _install_torch(environment, pieces, without=TORCHS_OWN)  # the machine's is used, and RAPIDS needs CUDA's libraries
+        _install_torch(
+            environment, pieces, without=TORCHS_OWN
+        )  # the machine's is used, and RAPIDS needs CUDA's libraries
 
 
 def _make(environment: Path, pieces: Path) -> None:
@@ -108,8 +111,8 @@ def _torch(environment: Path, pieces: Path) -> None:
     why = (asked.stderr.strip().splitlines() or ["no PyTorch"])[-1]
     if TORCH not in archives(pieces):
         raise InstallError(
-            f"this machine's PyTorch does not fit ({why}; {'.'.join(map(str, LEAST_TORCH))} or later with CUDA {CUDA} is "
-            "needed): pack without --have, which carries one"
+            f"this machine's PyTorch does not fit ({why}; {'.'.join(map(str, LEAST_TORCH))} or later with CUDA "
+            f"{CUDA} is needed): pack without --have, which carries one"
         )
     _install_torch(environment, pieces)
 

@@ -24,9 +24,7 @@ TABLE = "table.txt"
 def main(arguments: list[str] | None = None, stages: Sequence[Stage] = STAGES) -> int:
     """The command; gives its exit code: 0 if every stage passed, 1 if not."""
     options = _parser(stages).parse_args(arguments)
-    chosen = [
-        stage for stage in stages if stage.name not in options.skip and not (options.installed and stage.archive)
-    ]
+    chosen = [stage for stage in stages if stage.name not in options.skip and not (options.installed and stage.archive)]
     if options.installed:
         chosen = [_without_installing(stage, stages) for stage in chosen]
     results = options.results.resolve()
@@ -59,7 +57,9 @@ def _parser(stages: Sequence[Stage]) -> argparse.ArgumentParser:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--pieces", type=Path, metavar="FOLDER", help="the folder that `pack` filled")
     where.add_argument("--installed", action="store_true", help="this Python has everything")
-    parser.add_argument("--results", type=Path, default=Path("build/gpu"), metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument(
+        "--results", type=Path, default=Path("build/gpu"), metavar="FOLDER", help="default: %(default)s"
+    )
     parser.add_argument(
         "--environment", type=Path, default=Path("build/gpu-environment"), metavar="FOLDER", help="default: %(default)s"
     )
@@ -85,7 +85,7 @@ def _command(stage: Stage, options: argparse.Namespace) -> Command:
 
 
 def _variables(python: Path) -> dict[str, str]:
-    """Without paths of other Pythons, and with CUDA's libraries from pip, of which CuPy 13 does not know (cupy #9318)."""
+    """Without paths of other Pythons, and with CUDA's libraries from pip, which CuPy 13 does not find (#9318)."""
     own = python.parent.parent.glob("lib/python3.*/site-packages")
     cuda = [library for packages in (*own, *map(Path, packages_of_the_machine())) for library in _cuda(packages)]
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}

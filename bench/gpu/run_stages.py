@@ -140,7 +140,9 @@ def _run(
     seconds = time.monotonic() - start
     if code is None:
         return Result(stage.name, "timed out", seconds, f"ended after {limit_s:.0f} s: {_last_line(output)}")
-    return Result(stage.name, "failed" if code else "passed", seconds, f"exit code {code}: {_last_line(output)}" * bool(code))
+    return Result(
+        stage.name, "failed" if code else "passed", seconds, f"exit code {code}: {_last_line(output)}" * bool(code)
+    )
 
 
 def _call(command: Command, output: int, limit_s: float, to_stop_s: float) -> int | None:

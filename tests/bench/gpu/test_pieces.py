@@ -23,7 +23,9 @@ def source(tmp_path: Path) -> Path:
 
 
 @given(sizes=st.lists(st.integers(0, 5000), min_size=1, max_size=4), piece_bytes=st.integers(700, 9000))
-def test_what_is_put_together_is_what_was_cut_whatever_the_size_of_a_piece(tmp_path_factory, sizes, piece_bytes) -> None:
+def test_what_is_put_together_is_what_was_cut_whatever_the_size_of_a_piece(
+    tmp_path_factory, sizes, piece_bytes
+) -> None:
     folder = tmp_path_factory.mktemp("pieces")
     (folder / "source").mkdir()
     for number, size in enumerate(sizes):
