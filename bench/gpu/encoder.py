@@ -1,7 +1,7 @@
 """The encoder by itself on a GPU, in this process: texts a second, launches, and which attention kernel runs.
 
-Random weights of BERT-large's size, and the bundled encoder as it is built; lengths as CLEAR's excerpts have them. What is
-measured is what the drop-in backend runs: TorchScript without its fuser, attention without cuDNN's kernels, CUDA graphs
+Random weights of BERT-large's size, and the bundled encoder; lengths as CLEAR's excerpts have them. What is measured is
+what the drop-in backend runs: TorchScript without its fuser, attention without cuDNN's kernels, CUDA graphs
 for small batches (docs/gpu.md says why).
 """
 
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -112,8 +113,8 @@ def speeds(name: str, module: Any, flop: int, batches: list[int], device: torch.
         if graphs is not None and graphs.score(ids, mask) is not None:
             calls["CUDA graph"] = graphs.score  # type: ignore[assignment]
         for how, call in calls.items():
-            ms = _median_ms(lambda call=call: call(ids, mask), device, seconds)
-            launches, attention = kernels(lambda call=call: call(ids, mask), device)
+            ms = _median_ms(partial(call, ids, mask), device, seconds)
+            launches, attention = kernels(partial(call, ids, mask), device)
             tflops = sum(map(len, rows)) * flop / ms / 1e9
             found.append(Speed(name, batch, how, ms, 1000 * batch / ms, tflops, launches, attention))
     return found

@@ -5,7 +5,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 MANIFEST = "manifest.json"
 PIECE_BYTES = 64_000_000
@@ -27,7 +27,7 @@ def cut(name: str, source: Path, folder: Path, piece_bytes: int = PIECE_BYTES) -
     for old in folder.glob(f"{name}.tar.*"):
         old.unlink()
     writer = _PieceWriter(name, folder, piece_bytes)
-    with tarfile.open(fileobj=writer, mode="w|") as archive:
+    with tarfile.open(fileobj=cast(IO[bytes], writer), mode="w|") as archive:
         for path in sorted(source.iterdir()):
             archive.add(path, path.name)
     writer.close()
@@ -60,7 +60,7 @@ def join(name: str, folder: Path, target: Path) -> None:
         raise PiecesError(f"archive {name!r} cannot be put together: {'; '.join(faults)}. Copy these pieces again")
     target.mkdir(parents=True, exist_ok=True)
     reader = _PieceReader([folder / piece["name"] for piece in manifest[name]])
-    with tarfile.open(fileobj=reader, mode="r|") as archive:
+    with tarfile.open(fileobj=cast(IO[bytes], reader), mode="r|") as archive:
         archive.extractall(target, filter="data")
 
 
