@@ -28,7 +28,7 @@ Examples:
 @click.option("--seed", default=0, show_default=True)
 @bundle_option
 def refit(data: Path, seed: int, bundle: Path) -> None:
-    """Fit a bundle's forest and gate anew where the rules of counting have changed; the encoder stays as it is.
+    """Fit a bundle's forest anew where the rules of counting have changed; the encoder stays as it is.
 
     Takes a minute. The model card's figures of the forest are printed for you to put there.
     """

@@ -13,7 +13,6 @@ from readability_triton.training.corpus import Corpus
 from readability_triton.training.cross_validation import Predictions, best_weight, out_of_fold_forest
 from readability_triton.training.evaluate import predict_out_of_fold
 from readability_triton.training.forest import fit_forest_on_texts
-from readability_triton.training.gate import fit_gate
 
 
 def refit(
@@ -23,7 +22,7 @@ def refit(
     seed: int = 0,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> Bundle:
-    """The bundle with features, forest, gate, blend weight, out-of-fold and reference scores of the forest fitted anew.
+    """The bundle with features, forest, blend weight, out-of-fold and reference scores of the forest fitted anew.
 
     The interval table is of blended scores: it is kept where the blend gives the encoder alone before and after, and
     left out otherwise.
@@ -32,7 +31,7 @@ def refit(
         bundle: of this format or an earlier one.
         corpus: the rows that it was trained on.
         reference_texts: the texts whose scores the bundle holds.
-        seed: of the folds and the forests.
+        seed: of the folds and the forest.
         on_progress: called with rows scored in the cross-validation, as these are done.
 
     Raises:
@@ -41,7 +40,6 @@ def refit(
     bert = predict_out_of_fold(corpus, bundle).bert
     scores = Predictions(bert, out_of_fold_forest(corpus, seed, on_progress))
     features = FeatureSpec.fit(corpus.texts)
-    extracted = extract(corpus.texts, features)
     forest = forest_bytes(fit_forest_on_texts(corpus.texts, corpus.targets, features, seed))
     weight = best_weight(scores, corpus.targets)
     facts = replace(
@@ -55,7 +53,6 @@ def refit(
         bundle,
         facts=facts,
         forest=forest,
-        gate=forest_bytes(fit_gate(extracted, scores, seed)),
         features=features,
         out_of_fold=_out_of_fold(corpus, scores),
     )

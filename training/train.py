@@ -32,7 +32,6 @@ from readability_triton.training.fine_tuning import saved_weights
 from readability_triton.training.fit import Progress
 from readability_triton.training.fits import Plan, run_fits
 from readability_triton.training.forest import fit_forest_on_texts, forest_device
-from readability_triton.training.gate import fit_gate
 from readability_triton.training.halves import with_halves
 from readability_triton.training.lower_states import compute_lower_states
 from readability_triton.training.recipe import Recipe
@@ -132,7 +131,7 @@ def make_bundle(
     seed: int,
     device: str,
 ) -> Bundle:
-    """What was tuned, with forest and gate fitted on all rows; without scores of reference texts.
+    """What was tuned, with the forest fitted on all rows; without scores of reference texts.
 
     Args:
         corpus: all rows.
@@ -140,13 +139,11 @@ def make_bundle(
         encoder: it with its linear layer, before tuning.
         tuned: weights by their names in `encoder`.
         out_of_fold: of the rows.
-        seed: of forest and gate.
-        device: where forests are fitted, "cpu" or "cuda".
+        seed: of the forest.
+        device: where the forest is fitted, "cpu" or "cuda".
     """
     features = FeatureSpec.fit(corpus.texts)
-    extracted = extract(corpus.texts, features)
     forest = fit_forest_on_texts(corpus.texts, corpus.targets, features, seed, device)
-    gate = fit_gate(extracted, out_of_fold, seed)
     facts = Facts(
         encoder=base.name,
         encoder_sha256=base.sha256,
@@ -159,7 +156,7 @@ def make_bundle(
     kept = OutOfFold.of(corpus.texts, out_of_fold.bert, out_of_fold.cuml)
     changes = pack(tuned, base_weights(encoder))
     urls = frozenset(map(hash_url, corpus.urls))
-    return Bundle(facts, changes, forest_bytes(forest), forest_bytes(gate), features, urls, kept)
+    return Bundle(facts, changes, forest_bytes(forest), features, urls, kept)
 
 
 def with_reference_scores(bundle: Bundle, base: BaseEncoder, texts: Sequence[str]) -> Bundle:
