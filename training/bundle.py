@@ -95,7 +95,7 @@ class OutOfFold:
     Attributes:
         texts: `hash_text` of each, UINT64 [N], rising.
         bert: the encoder's scores, FP32 [N].
-        cuml: the forest's scores, FP32 [N].
+        cuml: the forest's scores, FP32 [N]; NaN of a text that `refit` had no forest's score of.
     """
 
     texts: NDArray[np.uint64]
@@ -116,6 +116,14 @@ class OutOfFold:
             return np.zeros(len(hashes), np.intp), np.arange(len(hashes))
         at = np.searchsorted(self.texts, hashes).clip(max=len(self.texts) - 1)
         return at, np.flatnonzero(self.texts[at] != hashes)
+
+    def scores(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Scores FP64 [2, N] of N texts by encoder and forest, and which of the texts do not have both."""
+        at, unknown = self.find(texts)
+        known = np.delete(np.arange(len(texts)), unknown)
+        scores = np.full((2, len(texts)), np.nan)
+        scores[:, known] = self.bert[at[known]], self.cuml[at[known]]
+        return scores, np.flatnonzero(np.isnan(scores).any(axis=0))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from readability_triton.training.cross_validation import (
     Predictions,
     best_epoch,
     best_weight,
+    fold_of_rows,
     folds,
     out_of_fold_forest,
 )
@@ -64,6 +65,8 @@ def train(
 ) -> Trained:
     """Cross-validate by url, then fit on all rows.
 
+    The blend weight is the one with the least RMSE: only rows are scored out of fold, so no other yardstick is at hand.
+
     Args:
         corpus: scored excerpts.
         base: the pretrained encoder.
@@ -85,14 +88,14 @@ def train(
         states = compute_lower_states(encoder, recipe.n_frozen, base.tokenizer, texts, compute, on_progress)
     task = Task(corpus, base, encoder, states, teacher, recipe, compute, seed)
     bert, epochs, fits = _cross_validate(task, run, progress, jobs)
+    device = forest_device(compute.device.type)
     with progress("cross-validating the forest", len(corpus.texts)) as on_progress:
-        out_of_fold = Predictions(
-            bert, out_of_fold_forest(corpus, seed, on_progress, forest_device(compute.device.type))
-        )
+        fold = fold_of_rows(corpus, seed)
+        out_of_fold = Predictions(bert, out_of_fold_forest(corpus, corpus.texts, fold, seed, on_progress, device))
     final = Plan(FINAL, np.arange(len(corpus.texts)), np.arange(0), epochs)
     run_fits(task, [final], run, progress, jobs)
     tuned = mean_weights([saved_weights(run.checkpoint(name)) for name in (*fits, FINAL)])
-    bundle = make_bundle(corpus, base, encoder, tuned, out_of_fold, seed, forest_device(compute.device.type))
+    bundle = make_bundle(corpus, base, encoder, tuned, out_of_fold, seed, device)
     return Trained(with_reference_scores(bundle, base, reference_texts), out_of_fold, epochs)
 
 
