@@ -1,5 +1,6 @@
 """A repository with an encoder of random weights in its slot: as fast as a real one of its size, and useless else."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,15 +19,16 @@ BERT_LARGE = {
 """Devlin et al., BERT (2019), section 3; some 0.6 GFLOP a token."""
 
 
-def put_random_encoder(repository: Path, precision: Precision) -> None:
+def put_random_encoder(repository: Path, precision: Precision, size: Mapping[str, int] | None = None) -> None:
     """Replace the encoder of a repository, whose file may be a link, and say so in its configuration.
 
     Args:
         repository: a model repository, built.
         precision: what the layers compute in.
+        size: of the encoder, by the names of `BertConfig`; `BERT_LARGE` by default.
     """
     torch.manual_seed(0)
-    config = BertConfig(**BERT_LARGE, attn_implementation="sdpa")
+    config = BertConfig(**(size or BERT_LARGE), attn_implementation="sdpa")
     encoder = PooledEncoder(BertModel(config, add_pooling_layer=False), (config.num_hidden_layers,))
     file = repository / "bert-large" / "1" / "model.pt"
     file.unlink(missing_ok=True)
