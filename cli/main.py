@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "faults": "Break a server in every known way and judge its answers.",
     "soak": "Send tens of thousands of requests; judge answers and growth.",
     "random-encoder": "Copy the repository with random weights of BERT-large's size.",
+    "bench-bulk": "Measure what Ray Data costs bulk, and its memory.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
 EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare"}
