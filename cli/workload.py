@@ -23,15 +23,15 @@ _WRITTEN = click.Path(dir_okay=False, path_type=Path)
 def workload_options(command: Command) -> Command:
     """Options that `AskedWorkload` takes."""
     options = (
-        click.option("--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]"),
+        click.option(
+            "--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]"
+        ),
         click.option("--texts", type=_FILE, help="A text a line, or a CSV."),
         click.option("--words", help="Lengths drawn from a distribution, such as normal:175,17 or uniform:20,400."),
         click.option("--input-data", type=_FILE, help="Requests for other models, in perf_analyzer's JSON format."),
         click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Texts a request."),
         click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]"),
-        click.option(
-            "--tolerance", type=click.FloatRange(0), default=1e-5, show_default=True, help="Between answers."
-        ),
+        click.option("--tolerance", type=click.FloatRange(0), default=1e-5, show_default=True, help="Between answers."),
         click.option("--html", type=_WRITTEN, help="Where to write a report."),
         click.option("--seed", default=0, show_default=True),
         model_repository_option,
@@ -72,7 +72,9 @@ class AskedWorkload:
         """
         found = access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression)
         if self.url is None and (found.has_tls_files or self.headers):
-            raise click.UsageError("certificates and headers need --url: the server that is started has no use for them")
+            raise click.UsageError(
+                "certificates and headers need --url: the server that is started has no use for them"
+            )
         return found
 
     def requests(self) -> Texts | Path:

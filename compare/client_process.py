@@ -1,4 +1,4 @@
-"""The process that sends requests: load is put on the server from there, so that nothing else shares its interpreter."""
+"""The process that sends requests, so that nothing else shares its interpreter."""
 
 import asyncio
 import gc
@@ -77,10 +77,11 @@ class OpenJob:
     target: int
     schedule: Sequence[tuple[float, int]]
     most_in_flight: int = MOST_IN_FLIGHT
+    most_unsent: int | None = None
 
     async def run(self, sends: Sequence[Send]) -> Block:
         """See `Job`."""
-        return await run_open(sends[self.target], self.schedule, self.most_in_flight)
+        return await run_open(sends[self.target], self.schedule, self.most_in_flight, self.most_unsent)
 
 
 class ClientProcess:

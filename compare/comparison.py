@@ -84,12 +84,12 @@ async def run_comparison(
     async with open_client(url, access) as client:
         try:
             described = await environment.describe_environment(client, url, arms)
-            workload = await _workload(requests, arms, client)
+            workload = await make_workload(requests, arms, client)
             outputs = await outputs_to_request(arms, client)
             targets: list[Target] = [make_target(arm, workload, repository, outputs) for arm in arms]
             n_beside = 1
             if plan.beside:
-                long = await _workload(_of_length(requests, plan.beside), arms, client)
+                long = await make_workload(of_length(requests, plan.beside), arms, client)
                 targets += [make_target(arm, long, repository, outputs) for arm in arms]
                 n_beside = len(long.requests)
         except InferenceServerException as error:
@@ -99,13 +99,25 @@ async def run_comparison(
             return Comparison(await experiment.run(plan), workload, described)
 
 
-def _of_length(requests: Texts | Path, batch: int) -> Texts:
+def of_length(requests: Texts | Path, batch: int) -> Texts:
+    """The same texts, so many in a request.
+
+    Raises:
+        ValueError: if there are no texts but a file of requests.
+    """
     if isinstance(requests, Path):
         raise ValueError("a mixed load needs texts, not a file of requests")
     return replace(requests, batch=batch)
 
 
-async def _workload(requests: Texts | Path, arms: tuple[Arm, Arm], client: InferenceServerClient) -> Workload:
+async def make_workload(requests: Texts | Path, arms: Sequence[Arm], client: InferenceServerClient) -> Workload:
+    """The requests for all arms, by the inputs of the first and the weight that its models were fitted with.
+
+    Raises:
+        ValueError: if the requests do not fit the first arm.
+        OSError: if their file cannot be read.
+        InferenceServerException: if the server does not answer.
+    """
     if isinstance(requests, Path):
         metadata = await client.get_model_metadata(arms[0].model, as_json=True)
         return read_input_data(requests, metadata.get("inputs", []))

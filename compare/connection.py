@@ -11,7 +11,7 @@ from readability_triton.client.protocol import Address
 from readability_triton.client.transports.grpc import CHANNEL_OPTIONS
 
 
-class _Headers(InferenceServerClientPlugin):  # type: ignore[misc]
+class _Headers(InferenceServerClientPlugin):
     """Headers that go with every call."""
 
     def __init__(self, headers: dict[str, str]) -> None:

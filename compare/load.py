@@ -178,8 +178,20 @@ async def run_beside(
     return clock.block(sorted(samples, key=lambda sample: sample.due), 0, n_rows)
 
 
-async def run_open(send: Send, schedule: Sequence[tuple[float, int]], most_in_flight: int = MOST_IN_FLIGHT) -> Block:
-    """Send each request when it is due; `schedule` has seconds since the beginning, rising, and request numbers."""
+async def run_open(
+    send: Send,
+    schedule: Sequence[tuple[float, int]],
+    most_in_flight: int = MOST_IN_FLIGHT,
+    most_unsent: int | None = None,
+) -> Block:
+    """Send each request when it is due.
+
+    Args:
+        send: sends a request.
+        schedule: seconds since the beginning, rising, and request numbers.
+        most_in_flight: a request that comes due while so many wait is not sent.
+        most_unsent: after so many that were not sent the block ends early; None for never.
+    """
     clock, sent, unsent = _Clock(), list[asyncio.Task[Sample]](), 0
     flying = set[asyncio.Task[Sample]]()
     try:
@@ -187,6 +199,8 @@ async def run_open(send: Send, schedule: Sequence[tuple[float, int]], most_in_fl
             await asyncio.sleep(max(0.0, due - clock()))
             if len(flying) >= most_in_flight:
                 unsent += 1
+                if unsent == most_unsent:
+                    break
                 continue
             task = asyncio.create_task(_sample(send, request, due, clock))
             flying.add(task)

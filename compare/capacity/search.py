@@ -11,14 +11,15 @@ from readability_triton.compare.capacity.exceedance import RateInterval, Segment
 from readability_triton.compare.capacity.slo import Slo
 
 STEP_UP, STEP_DOWN = 1.25, 0.75
-AROUND = (1.0, 0.94, 1.06)
-"""Of the estimate: a slope needs probes on both sides."""
+AROUND = (1.0, 0.88, 1.06)
+"""Of the estimate: a slope needs probes on both sides, and one far above it would not settle while it lasts."""
 
 OVERLOADED = 0.3
-"""A probe with so large a share over the bound says only that the rate is too high: the queue grew as long as it ran."""
+"""Of the estimate: a slope needs probes on both sides, and one far above would not settle while it lasts."""
 
-NEAR = 0.6
-"""Probes at less than this share of the estimate are left out of the fit: the model holds near one rate."""
+NEAR_BELOW, NEAR_ABOVE = 0.5, 1.25
+"""Of the highest rate that held and of the lowest that did not: probes beyond are left out of the fit, which holds near
+one rate."""
 
 LOWEST = 1 / 32
 """Of the first rate: if the bound does not hold there, it is not looked for further down."""
@@ -61,7 +62,7 @@ class Found:
     @property
     def is_known(self) -> bool:
         """Whether the rate has an interval with two ends."""
-        return self.interval is not None and 0 < self.interval.low and self.interval.high < float("inf")
+        return self.interval is not None and self.interval.low > 0 and self.interval.high < float("inf")
 
 
 class Search:
@@ -106,22 +107,19 @@ class Search:
 
     def found(self) -> Found:
         """What the probes so far say."""
-        held, failed = self._bracket()
-        if held is None or failed is None:
-            return Found(None, held, failed)
-        return Found(self._interval(), held, failed)
+        return Found(self._interval(), *self._bracket())
 
     def _bracket(self) -> tuple[float | None, float | None]:
-        """The highest rate that held, and the lowest that failed; where noise has crossed them, any two in order."""
+        """The highest rate that held, and the lowest that failed; noise may have put the first above the second."""
         held = [probe.rate for probe in self._probes if probe.share <= self._slo.share]
         failed = [probe.rate for probe in self._probes if probe.share > self._slo.share]
         return max(held, default=None), min(failed, default=None)
 
     def _interval(self) -> RateInterval | None:
-        told = [probe for probe in self._probes if probe.share <= OVERLOADED]
-        overloaded = [probe for probe in self._probes if probe.share > OVERLOADED]
-        if not any(probe.share > self._slo.share for probe in told):
-            told.append(min(overloaded, key=lambda probe: probe.rate))
-        around = max(probe.rate for probe in told if probe.share <= self._slo.share)
-        near = [probe for probe in told if probe.rate >= NEAR * around]
-        return rate_at(self._slo.share, [segment for probe in near for segment in probe.segments])
+        held, failed = self._bracket()
+        if held is None or failed is None:
+            return None
+        low, high = NEAR_BELOW * min(held, failed), NEAR_ABOVE * max(held, failed)
+        near = [probe for probe in self._probes if low <= probe.rate <= high]
+        settled = [probe for probe in near if probe.share <= OVERLOADED or probe.rate == failed]
+        return rate_at(self._slo.share, [segment for probe in settled for segment in probe.segments])

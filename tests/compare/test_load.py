@@ -56,7 +56,7 @@ def test_a_closed_loop_counts_what_came_while_all_callers_were_busy(concurrency)
 
 
 def test_a_window_is_unbiased_where_requests_take_unequal_time():
-    # Two callers, each request 1 or 3 s: 1 a second in the long run. With the end, in which one caller is idle, it is less.
+    # Two callers, each request 1 or 3 s: 1 a second in the long run, less with the end, when one caller is idle.
     rng = np.random.default_rng(0)
     free, samples = [0.0, 0.0], []
     for number in range(4000):

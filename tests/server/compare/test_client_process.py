@@ -63,7 +63,7 @@ def test_a_process_that_dies_is_reported(sleeping, while_it_runs):
                 os.kill(sender.pid, signal.SIGKILL)
             await job
 
-    with pytest.raises(ClientProcessError, match="ended .signal SIGKILL"):
+    with pytest.raises(ClientProcessError, match=r"ended .signal SIGKILL"):
         asyncio.run(scenario())
 
 
