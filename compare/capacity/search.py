@@ -15,7 +15,7 @@ AROUND = (1.0, 0.88, 1.06)
 """Of the estimate: a slope needs probes on both sides, and one far above it would not settle while it lasts."""
 
 OVERLOADED = 0.3
-"""Of the estimate: a slope needs probes on both sides, and one far above would not settle while it lasts."""
+"""A probe with so large a share over the bound says only that its rate is too high: the queue grew until it ended."""
 
 NEAR_BELOW, NEAR_ABOVE = 0.5, 1.25
 """Of the highest rate that held and of the lowest that did not: probes beyond are left out of the fit, which holds near
