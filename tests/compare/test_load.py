@@ -131,3 +131,10 @@ def test_arrivals_are_a_poisson_process():
     assert due.min() >= 0
     assert due.max() < 200
     assert [request for _, request in schedule[:9]] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+
+
+def test_an_open_loop_whose_service_falls_behind_may_end_early():
+    service = Service(seconds=0.2)
+    schedule = [(number * 0.001, number) for number in range(1000)]
+    block = asyncio.run(run_open(service, schedule, most_in_flight=4, most_unsent=6))
+    assert (len(block.samples), block.unsent) == (4, 6)
