@@ -110,10 +110,17 @@ class Search:
         return Found(self._interval(), *self._bracket())
 
     def _bracket(self) -> tuple[float | None, float | None]:
-        """The highest rate that held, and the lowest that failed; noise may have put the first above the second."""
-        held = [probe.rate for probe in self._probes if probe.share <= self._slo.share]
-        failed = [probe.rate for probe in self._probes if probe.share > self._slo.share]
-        return max(held, default=None), min(failed, default=None)
+        """The highest rate that held, and the lowest that failed; noise may have put the first above the second.
+
+        A probe overloaded at a rate that held in another met a machine that was busy with something else.
+        """
+        held = max((probe.rate for probe in self._probes if probe.share <= self._slo.share), default=None)
+        failed = [
+            probe.rate
+            for probe in self._probes
+            if probe.share > self._slo.share and not (held and probe.share > OVERLOADED and probe.rate <= held)
+        ]
+        return held, min(failed, default=None)
 
     def _interval(self) -> RateInterval | None:
         held, failed = self._bracket()
