@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from readability_triton.compare.callers import Outputs
+from readability_triton.compare.workload import Outputs
 
 
 class Answers:
