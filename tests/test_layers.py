@@ -20,6 +20,7 @@ FOLDERS = (
     "serving",
     "stages",
     "training",
+    "watch",
 )
 MAY_IMPORT = {
     "stages": set(),
@@ -32,6 +33,7 @@ MAY_IMPORT = {
     "compare": {"client"},
     "containers": {"ensemble"},
     "bench": {"bulk", "client", "serving", "stages", "training"},
+    "watch": set(),
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),
     "model_repository": {"bls", "serving", "stages"},
