@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "bulk": {"client", "ensemble", "stages"},
     "compare": {"client"},
     "containers": {"ensemble"},
-    "bench": {"client", "stages", "training"},
+    "bench": {"client", "serving", "stages", "training"},
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),
     "model_repository": {"bls", "serving", "stages"},
