@@ -69,7 +69,7 @@ class _Tree:
         for part in parts:
             span = self._spans[part]
             first, last = max(now, min(span.start_ms, end)), min(span.end_ms, end)
-            segments += self._own(at, "compute", now, first)
+            segments += self._own(at, "queue" if part == parts[0] else "compute", now, first)
             if span.kind == "compute" and self._calls[at]:
                 segments += self._through_calls(at, first, max(first, last))
             else:

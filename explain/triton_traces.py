@@ -154,9 +154,7 @@ def _steps(trace: Trace, dag: Dag | None) -> Sequence[Sequence[int]] | None:
         free.remove(step)
         mine.append(step)
     written = [set(step.outputs.values()) for step in mine]
-    return [
-        [other for other, tensors in enumerate(written) if tensors & set(step.inputs.values())] for step in mine
-    ]
+    return [[other for other, tensors in enumerate(written) if tensors & set(step.inputs.values())] for step in mine]
 
 
 def _ms(ns: int) -> float:

@@ -15,6 +15,7 @@ compute; output, handing out what it gave.
 HOP = "hop"
 """Of a segment: between two spans."""
 
+
 @dataclass(frozen=True)
 class Span:
     """Something that took time.
