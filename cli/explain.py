@@ -25,7 +25,7 @@ from readability_triton.compare.workload import of_texts, read_texts
 from readability_triton.explain import drawing, record, tables
 from readability_triton.explain.many_requests import STOPPED, Load, explain_many
 from readability_triton.explain.one_request import Explainer
-from readability_triton.explain.profile import Profile
+from readability_triton.explain.profile import Profile, slower
 from readability_triton.explain.server import Inputs
 from readability_triton.explain.waterfall import Waterfall
 from readability_triton.serving.control import GRPC_KEY_NAME
@@ -45,7 +45,8 @@ Examples:
   readability explain bls_pipeline --requests 1 --text 'The hen sat on her eggs.'
   readability explain ensemble_all 'bls_pipeline?policy=cascade' --concurrency 8 --svg waterfalls.svg
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json
-  readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --json - > profile.json
+  readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --json profile.json
+  readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --against profile.json
 
 \b
 A server gives times of an ensemble's steps if it was started with --trace-config triton,file=/some/folder/trace on this
@@ -74,6 +75,11 @@ what there was reported."""
     "--input-data",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Requests for other models, in perf_analyzer's JSON format.",
+)
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What --json wrote earlier: say which model takes longer now and delays the answer.",
 )
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the picture.")
@@ -119,6 +125,7 @@ class Asked:
     batch: int
     bert_weight: float | None
     input_data: Path | None
+    against: Path | None
     timeout: float
     svg: Path | None
     json_file: Path | None
@@ -197,7 +204,11 @@ def _show(asked: Asked, drawn: list[Waterfall | Profile]) -> None:
         out.print(Padding(tables.as_table(each), (0, 0, 1, 0)))
     profiles = [each for each in drawn if isinstance(each, Profile)]
     if len(profiles) == 2:
-        out.print(tables.differences(profiles))
+        out.print(tables.differences(*profiles))
+    for profile in profiles:
+        if asked.against:
+            before = record.read_means(asked.against.read_text(encoding="utf-8"), profile.model, str(asked.against))
+            out.print(tables.blamed(slower(before, profile.means()), str(asked.against)))
     if asked.json_file:
         _write(asked.json_file, record.as_json(drawn))
     if asked.svg:
