@@ -26,7 +26,7 @@ STAGE_TIMEOUT_S = 120.0
 QUEUE_IS_FULL, WAITED_TOO_LONG = "Exceeds maximum queue size", "Request timeout expired"
 """How Triton's dynamic batcher refuses a request."""
 
-ON_HOST = frozenset({"bert-large", "cuml", "gate"})
+ON_HOST = frozenset({"bert-large", "cuml"})
 """Models whose outputs are asked for in host memory: scores are blended there, four bytes a row."""
 
 MOST_THREADS = 1024

@@ -91,10 +91,6 @@ class RequestStages:
         """Scores of `cuml`."""
         return await self._scores("cuml", {"input__0": features}, "output__0")
 
-    async def gate(self, features: Tensor) -> Tensor:
-        """Expected differences."""
-        return await self._scores("gate", {"input__0": features}, "output__0")
-
     async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
         """Any model."""
         arrays = {name: as_array(tensor) for name, tensor in inputs.items()}

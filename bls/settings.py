@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDABLE = ("preprocess", "cuml", "gate", "postprocess")
+FOLDABLE = ("preprocess", "cuml", "postprocess")
 """Stages that the orchestrator's process can compute itself."""
 
 OTHERS = "*"
@@ -79,7 +79,7 @@ class Settings:
 
 
 ON_CPU = {
-    "fold": "preprocess,cuml,gate,postprocess",
+    "fold": "preprocess,cuml,postprocess",
     "chunk_rows": "8",
     "chunks_in_flight": "3",
     "slice_rows": "bert-large=2,*=8",

@@ -46,9 +46,6 @@ class Stages(Protocol):
     async def cuml(self, features: Tensor) -> Tensor:
         """Scores of `cuml`: FP32 [B, 1]."""
 
-    async def gate(self, features: Tensor) -> Tensor:
-        """How far the scores of `bert-large` and `cuml` are expected to differ: FP32 [B, 1]."""
-
     async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
         """Any other model of the server: its outputs by name."""
 

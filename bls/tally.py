@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
-from readability_triton.bls.batch import CUML, Outcome
+from readability_triton.bls.batch import Outcome
 from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError
 
 
@@ -58,12 +57,11 @@ REQUESTS = Kind("bls_requests_total", ("policy",), "Requests answered with score
 OUTCOMES = Kind("bls_outcomes_total", ("outcome",), "Requests by outcome")
 ROWS = Kind("bls_rows_total", ("route",), "Rows by the models whose scores went into theirs")
 DEGRADED = Kind("bls_degraded_rows_total", ("reason",), "Rows whose score is not what was asked for")
-SAVED = Kind("bls_encoder_rows_saved_total", (), "Rows that needed no answer of bert-large")
 ERRORS = Kind("bls_errors_total", ("kind",), "Requests answered with an error")
 STAGE_CALLS = Kind("bls_stage_calls_total", ("stage",), "Calls of a stage")
 STAGE_FAILURES = Kind("bls_stage_failures_total", ("stage",), "Calls of a stage that failed")
 STAGE_ROWS = Kind("bls_stage_rows_total", ("stage",), "Rows computed by a stage")
-COUNTERS = (REQUESTS, OUTCOMES, ROWS, DEGRADED, SAVED, ERRORS, STAGE_CALLS, STAGE_FAILURES, STAGE_ROWS)
+COUNTERS = (REQUESTS, OUTCOMES, ROWS, DEGRADED, ERRORS, STAGE_CALLS, STAGE_FAILURES, STAGE_ROWS)
 
 QUEUE_TIME = Timing("bls_queue_seconds", ("stage",), "Time of rows in a stage's queue")
 STAGE_TIME = Timing("bls_stage_seconds", ("stage",), "Time of a call in a stage")
@@ -91,7 +89,7 @@ class Tally:
 
     def add_outcome(self, policy: str, outcome: Outcome) -> None:
         """Count a request that got this answer."""
-        self._notes.append(_counts_of(policy, outcome.route, outcome.reasons, np.isnan(outcome.bert)))
+        self._notes.append(_counts_of(policy, outcome.route, outcome.reasons))
 
     def drain(self) -> Counts:
         """All counts since the last call."""
@@ -119,16 +117,12 @@ def _histogram(timing: Timing, labels: tuple[str, ...], observed: list[float]) -
     yield timing.count, labels, len(observed)
 
 
-def _counts_of(
-    policy: str, route: NDArray[Any], reasons: NDArray[Any], without_bert: NDArray[np.bool_]
-) -> Iterator[_Count]:
+def _counts_of(policy: str, route: NDArray[Any], reasons: NDArray[Any]) -> Iterator[_Count]:
     yield REQUESTS, (policy,), 1
     for models, n_rows in Counter(route.ravel()).items():
         yield ROWS, (models.decode(),), n_rows
     for reason, n_rows in Counter(filter(None, reasons.ravel())).items():
         yield DEGRADED, (reason,), n_rows
-    if saved := int((without_bert & (route == CUML.encode()) & (reasons == "")).sum()):
-        yield SAVED, (), saved
 
 
 def outcome_name(answer: Outcome | Exception) -> str:

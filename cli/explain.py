@@ -43,7 +43,7 @@ SELDOM = 1_000_000_000
 Examples:
   readability explain                                       # both pipelines, a thousand requests each, starts a server
   readability explain bls_pipeline --requests 1 --text 'The hen sat on her eggs.'
-  readability explain ensemble_all 'bls_pipeline?policy=cascade' --concurrency 8 --svg waterfalls.svg
+  readability explain ensemble_all 'bls_pipeline?policy=deadline&deadline_ms=100' --concurrency 8 --svg waterfalls.svg
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --json profile.json
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --against profile.json

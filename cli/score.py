@@ -40,8 +40,8 @@ Columns:
 \b
 With the project's own weights, ± held 90.2 % of texts not calibrated on (mean of 20 splits; 89.7 to 90.5 % by band of
 length), and the level of a single sentence errs by 0.49 levels (root mean square); levels of longer texts were not
-measured. Both are blank where they do not hold: with another --bert-weight than the fitted one, in degraded answers and
-rows that skip the encoder, and on servers whose configuration has none. CSV and JSON: columns low, high and level.
+measured. Both are blank where they do not hold: with another --bert-weight than the fitted one, in degraded answers,
+and on servers whose configuration has none. CSV and JSON: columns low, high and level.
 
 \b
 Examples:
@@ -65,7 +65,7 @@ pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 @click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that takes over; '' for none.")
 @click.option(
     "--policy",
-    help="Of bls_pipeline: parallel, cascade, deadline, fallback, graph, guard; '' for its own.  [default: guard]",
+    help="Of bls_pipeline: parallel, deadline, fallback, graph, guard; '' for its own.  [default: guard]",
 )
 @click.option("--strict", is_flag=True, help="Refuse short texts, other languages and what is no prose.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")

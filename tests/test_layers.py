@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "compare": {"client"},
     "explain": {"client", "compare", "ensemble", "stages"},
     "containers": {"ensemble"},
-    "bench": {"client", "stages", "training"},
+    "bench": {"client", "serving", "stages", "training"},
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),
     "model_repository": {"bls", "serving", "stages"},

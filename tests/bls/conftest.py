@@ -27,7 +27,6 @@ class Recorder:
     Attributes:
         calls: model and rows of every call, in order.
         tensors: what `bert` was given last: ids and mask.
-        gap: what `gate` makes of the features, by default the true difference.
         delays: seconds that a model takes.
         fails: how often a model fails before it answers.
         poison: preprocess fails for every call that holds this text.
@@ -38,7 +37,6 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
         self.tensors: tuple[Any, Any] | None = None
-        self.gap: Callable[[NDArray[np.float32]], Any] = lambda features: np.abs(features[:, :1] - features[:, 1:])
         self.delays: dict[str, float] = defaultdict(float)
         self.fails: dict[str, float] = defaultdict(int)
         self.poison: bytes | None = None
@@ -59,10 +57,6 @@ class Recorder:
     async def cuml(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         await self._answer("cuml", features)
         return features[:, 1:]
-
-    async def gate(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        await self._answer("gate", features)
-        return np.asarray(self.gap(features), dtype=np.float32)
 
     async def call(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         given = await self._models[model](**inputs)
