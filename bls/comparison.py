@@ -26,7 +26,7 @@ class Source:
     """A policy or a model that can answer a batch.
 
     Attributes:
-        name: as the request parameter has it, such as `cascade?tolerance=0.4`.
+        name: as the request parameter has it, such as `deadline?deadline_ms=100`.
         run: answers a batch; raises `StageError` if it cannot.
     """
 

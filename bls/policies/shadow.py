@@ -34,7 +34,7 @@ async def shadow(
     Args:
         stages: the models.
         batch: the rows.
-        answer: a policy, with settings as in `cascade?tolerance=0.4`, or a model with the ensemble's tensors.
+        answer: a policy, with settings as in `deadline?deadline_ms=100`, or a model with the ensemble's tensors.
         candidate: the same.
         share: of requests, 0 to 1.
         tolerance: the greatest difference of two scores that are the same.

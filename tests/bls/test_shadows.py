@@ -246,6 +246,6 @@ def test_a_request_that_is_refused_is_an_invalid_argument(serve) -> None:
 
 def test_every_policy_is_judged_against_itself_as_the_same(serve, models) -> None:
     served = serve()
-    for number, policy in enumerate(["parallel", "cascade", "deadline", "fallback", "graph", "ensemble_all"]):
+    for number, policy in enumerate(["parallel", "deadline", "fallback", "graph", "ensemble_all"]):
         served.send(b"A hen.", b"Zoo", at=20.0 * number, candidate=policy, answer=policy)
-    assert served.run() == {"same": 6}
+    assert served.run() == {"same": 5}

@@ -11,7 +11,7 @@ WEIGHTS = (1, 0, 0.5)
 BOTH = [6, 84, 43]
 
 
-@pytest.mark.parametrize("source", ["ensemble_all", "parallel", "graph", "cascade?tolerance=0"])
+@pytest.mark.parametrize("source", ["ensemble_all", "parallel", "graph", "deadline?deadline_ms=9000"])
 def test_the_answer_is_that_of_its_source_and_the_candidate_has_not_run(stages, loop, batch_of, source: str) -> None:
     outcome = loop.run(shadow(stages, batch_of(*WEIGHTS), answer=source, candidate="guard"))
     assert outcome.scores.ravel().tolist() == BOTH
@@ -31,7 +31,7 @@ def test_the_candidate_can_be_run_later_by_what_is_left(stages, loop, batch_of, 
 
 
 def test_a_candidates_settings_are_passed_to_it(stages, loop, batch_of) -> None:
-    loop.run(shadow(stages, batch_of(1, 1, 1), candidate="cascade?tolerance=1000"))
+    loop.run(shadow(stages, batch_of(1, 1, 1), candidate="deadline?deadline_ms=0"))
     outcome = loop.run(stages.shadows[0].candidate.run(stages, stages.shadows[0].batch))
     assert set(outcome.route.ravel()) == {b"cuml"}
 
@@ -49,9 +49,9 @@ def test_the_time_of_the_answer_counts_from_arrival(stages, loop, batch_of) -> N
         ({"candidate": "shadow"}, "shadow cannot run in shadow"),
         ({"candidate": "bls_pipeline"}, "bls_pipeline cannot run in shadow"),
         ({"answer": "?"}, "an empty name cannot run in shadow"),
-        ({"candidate": "cascade?tolerant=1"}, "policy cascade takes no parameter 'tolerant'; it takes tolerance"),
-        ({"candidate": "cascade?tolerance=much"}, "parameter tolerance is a number of at least 0, not 'much'"),
-        ({"candidate": "ensemble_all?tolerance=1"}, "model ensemble_all takes no settings"),
+        ({"candidate": "deadline?dead=1"}, "policy deadline takes no parameter 'dead'; it takes deadline_ms"),
+        ({"candidate": "deadline?deadline_ms=much"}, "parameter deadline_ms is a number of at least 0, not 'much'"),
+        ({"candidate": "ensemble_all?deadline_ms=1"}, "model ensemble_all takes no settings"),
         ({"share": 1.5}, "parameter share is a number from 0 to 1, not 1.5"),
     ],
     ids=str,
@@ -85,10 +85,10 @@ def test_an_answer_of_another_shape_is_an_error_not_broadcast(stages, loop, batc
 
 
 def test_its_settings_are_request_parameters() -> None:
-    given = {"policy": "shadow", "candidate": "cascade", "share": 0.5, "times": "candidate"}
+    given = {"policy": "shadow", "candidate": "deadline", "share": 0.5, "times": "candidate"}
     assert dict(choose(given, {"answer": "parallel"}).settings) == {
         "answer": "parallel",
-        "candidate": "cascade",
+        "candidate": "deadline",
         "share": 0.5,
         "times": "candidate",
     }
