@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import time
 import warnings
 from collections import Counter
@@ -333,8 +334,14 @@ def _engine(job: Job) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, as it was raised on the machine where it happened."""
-    while isinstance(cause := getattr(error, "cause", None) or error.__cause__, BaseException) and cause is not error:
-        error = cause
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
+    """The first cause, as it was raised on the machine where it happened.
+
+    A traceback names it first, before what the engine made of it and its advice.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    return (raised or lines[-1:] or [type(error).__name__])[0]
+
+
+_RAISED = re.compile(r"[\w.]+(Error|Exception): ")
+"""The last line of a traceback."""

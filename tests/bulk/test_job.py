@@ -149,19 +149,19 @@ def test_served_scores_are_the_same_to_the_last_bit(corpus, job, scores, tmp_pat
 
 def test_a_full_disk_stops_it_and_the_same_command_goes_on(corpus, job, scores, tmp_path) -> None:
     """A disk of 64 KiB holds some parts; the job names the cause, and goes on when the disk has grown."""
-    folder = tmp_path / "scores"
+    file, folder = corpus(N_ROWS), tmp_path / "scores"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "readability-test", str(folder)]
     if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("needs to mount a file system of 64 KiB: root, outside a restricted container")
     try:
         with pytest.raises(bulk_job.JobError, match=r"No space left on device.*the same command goes on"):
-            bulk_job.run(job(corpus(N_ROWS), actors=1))
+            bulk_job.run(job(file, actors=1))
         parts = list(folder.glob("part-*"))
         assert 0 < len(parts) < PARTS
         assert not list(folder.glob(".unfinished-*"))
         subprocess.run(["mount", "-o", "remount,size=4m", str(folder)], check=True)
-        summary = bulk_job.run(job(corpus(N_ROWS), actors=1))
+        summary = bulk_job.run(job(file, actors=1))
         assert summary.before.rows >= 20 * (len(parts) - 1)
         assert summary.total.rows == N_ROWS
         check(scores())
