@@ -41,7 +41,7 @@ SELDOM = 1_000_000_000
 @click.command(
     epilog="""\b
 Examples:
-  readability explain                                       # both pipelines, a thousand requests each, starts a server
+  readability explain                                    # both pipelines, a thousand requests each; starts a server
   readability explain bls_pipeline --requests 1 --text 'The hen sat on her eggs.'
   readability explain ensemble_all 'bls_pipeline?policy=deadline&deadline_ms=100' --concurrency 8 --svg waterfalls.svg
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json
@@ -49,8 +49,8 @@ Examples:
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --against profile.json
 
 \b
-A server gives times of an ensemble's steps if it was started with --trace-config triton,file=/some/folder/trace on this
-machine, and its trace API is open to --header; else they are Triton's statistics, averages without order.
+An ensemble's steps are timed by Triton's traces, if the server was started with --trace-config triton,file=/folder/trace
+on this machine and its trace API is open to --header; else by Triton's statistics, averages without order.
 
 \b
 Exit codes: 0 explained; 1 some requests failed, or another failure; 2 bad usage or a request that the model refuses;

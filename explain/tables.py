@@ -16,6 +16,8 @@ _CELLS = {"compute": "█", "queue": "░", "input": "▒", "output": "▒"}
 _WHOLE = "─"
 LEGEND = "█ compute  ░ queue  ▒ tensors in and out  ─ with what it calls; bold: critical path"
 SMALLEST_CHANGE_MS = 0.05
+SMALLEST_BLAME = 0.1
+"""Of the model that is blamed for the most; less is noise, or follows from it."""
 
 
 def as_table(drawn: Waterfall | Profile) -> RenderableType:
@@ -95,8 +97,9 @@ def blamed(longer: Mapping[str, float], source: str) -> RenderableType:
     table = Table(title=f"Longer than in {source}, on the critical path", title_justify="left", box=None)
     table.add_column("")
     table.add_column("longer by", justify="right")
+    least = max(SMALLEST_CHANGE_MS, SMALLEST_BLAME * max(longer.values(), default=0.0))
     for name, ms in longer.items():
-        if ms >= SMALLEST_CHANGE_MS:
+        if ms >= least:
             table.add_row(name, as_ms(ms))
     if not table.row_count:
         return Text(f"No model delays the answer by more than in {source}.")
