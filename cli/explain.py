@@ -49,13 +49,13 @@ Examples:
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --against profile.json
 
 \b
-An ensemble's steps are timed by Triton's traces, if the server was started with --trace-config triton,file=/folder/trace
+An ensemble's steps are timed by Triton's traces, if the server was started with --trace-config triton,file=/dir/trace
 on this machine and its trace API is open to --header; else by Triton's statistics, averages without order.
 
 \b
 Exit codes: 0 explained; 1 some requests failed, or another failure; 2 bad usage or a request that the model refuses;
-3 no server; 4 no such model, or it is not ready; 5 timed out; 6 the model failed; 7 busy; 130 stopped with Ctrl-C, with
-what there was reported."""
+3 no server; 4 no such model, or it is not ready; 5 timed out; 6 the model failed; 7 busy; 130 stopped with Ctrl-C,
+with what there was reported."""
 )
 @click.argument("models", nargs=-1, metavar="[MODEL] [MODEL]")
 @click.option("--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]")

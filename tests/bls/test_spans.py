@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import pairwise
 
 from readability_triton.bls.batch import OUTPUTS
 from readability_triton.bls.orchestrator import Orchestrator
@@ -31,4 +32,4 @@ def test_every_row_is_in_one_call_of_each_stage_between_arrival_and_answer(loop)
             0 <= call["queued_ms"] <= call["start_ms"] <= call["end_ms"] <= noted["answered_ms"] for call in calls
         )
     encoder = sorted((call["start_ms"], call["end_ms"]) for call in noted["calls"] if call["stage"] == "bert-large")
-    assert all(one[1] <= other[0] for one, other in zip(encoder, encoder[1:], strict=False))  # one call in flight
+    assert all(one[1] <= other[0] for one, other in pairwise(encoder))  # one call in flight
