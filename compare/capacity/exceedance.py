@@ -2,11 +2,11 @@
 
 The share of requests over the bound is p(rate) = exp(a + b rate): exact for M/M/1, where P(T > d) = exp(-(mu - rate) d)
 (Kleinrock, Queueing Systems, volume 1, 1975, section 3.2), and in the limit of large d for M/G/1 near any one rate
-(Cramér-Lundberg). It is fitted as a Poisson regression of counts with the variance taken from the scatter of segments and of
-whole probes ("modified Poisson regression": Zou, American Journal of Epidemiology 159, 2004), since requests of one busy
-period exceed a bound together, and so do those that meet a machine which is busy with something else. Firth's correction (Biometrika 80, 1993) keeps the fit finite where a probe has no exceedance.
-The interval of the rate is Fieller's (Journal of the Royal Statistical Society B 16, 1954): it has no end where the
-slope cannot be told from zero.
+(Cramér-Lundberg). It is fitted as a Poisson regression of counts with the variance taken from the scatter of segments
+and of whole probes ("modified Poisson regression": Zou, American Journal of Epidemiology 159, 2004), since requests of
+one busy period exceed a bound together, and so do those that meet a machine which is busy with something else. Firth's
+correction (Biometrika 80, 1993) keeps the fit finite where a probe has no exceedance. The interval of the rate is
+Fieller's (Journal of the Royal Statistical Society B 16, 1954): it has no end where the slope cannot be told from zero.
 """
 
 import math
