@@ -2,11 +2,11 @@
 
 The share of requests over the bound is p(rate) = exp(a + b rate): exact for M/M/1, where P(T > d) = exp(-(mu - rate) d)
 (Kleinrock, Queueing Systems, volume 1, 1975, section 3.2), and in the limit of large d for M/G/1 near any one rate
-(Cramér-Lundberg). It is fitted as a Poisson regression of counts with the variance taken from segments of each probe
-("modified Poisson regression": Zou, American Journal of Epidemiology 159, 2004), since requests of one busy period
-exceed a bound together. Firth's correction (Biometrika 80, 1993) keeps the fit finite where a probe has no exceedance.
-The interval of the rate is Fieller's (Journal of the Royal Statistical Society B 16, 1954): it has no end where the
-slope cannot be told from zero.
+(Cramér-Lundberg). It is fitted as a Poisson regression of counts with the variance taken from the scatter of segments
+and of whole probes ("modified Poisson regression": Zou, American Journal of Epidemiology 159, 2004), since requests of
+one busy period exceed a bound together, and so do those that meet a machine which is busy with something else. Firth's
+correction (Biometrika 80, 1993) keeps the fit finite where a probe has no exceedance. The interval of the rate is
+Fieller's (Journal of the Royal Statistical Society B 16, 1954): it has no end where the slope cannot be told from zero.
 """
 
 import math
@@ -51,17 +51,19 @@ class RateInterval:
         return (self.high - self.low) / 2 / self.rate
 
 
-def rate_at(share: float, segments: Sequence[Segment], confidence: float = 0.95) -> RateInterval | None:
+def rate_at(share: float, probes: Sequence[Sequence[Segment]], confidence: float = 0.95) -> RateInterval | None:
     """The rate at which a share of requests takes longer than the bound.
 
     Args:
         share: between 0 and 1.
-        segments: of several probes, at two different rates at least.
+        probes: the segments of each; at two different rates at least.
         confidence: of the interval.
 
     Returns:
         None if the share does not rise with the rate, so that there is no such rate.
     """
+    segments = [segment for probe in probes for segment in probe]
+    owner = np.repeat(np.arange(len(probes)), [len(probe) for probe in probes])
     rates, requests, exceeded = (np.array(each, dtype=float) for each in zip(*map(_row, segments), strict=True))
     unit = float(np.average(rates, weights=requests))
     x = np.column_stack([np.ones(len(rates)), rates / unit - 1])
@@ -69,8 +71,11 @@ def rate_at(share: float, segments: Sequence[Segment], confidence: float = 0.95)
     if found is None or found[1] <= 0:
         return None
     at = (math.log(share) - found[0]) / found[1]
-    covariance = _covariance(x, requests, exceeded, found, np.array([1.0, at]))
-    t = float(stats.t.ppf((1 + confidence) / 2, max(1, len(rates) - 2)))
+    expected = requests * np.exp(x @ found)
+    inverse = np.linalg.inv((x * expected[:, None]).T @ x)
+    scores = x * (exceeded - expected)[:, None]
+    covariance, freedom = _covariance(inverse, scores, owner, np.array([1.0, at]))
+    t = float(stats.t.ppf((1 + confidence) / 2, freedom))
     low, high = _fieller(found[0] - math.log(share), found[1], covariance, t)
     return RateInterval(unit * (1 + at), max(0.0, unit * (1 + low)), unit * (1 + high))
 
@@ -100,19 +105,22 @@ def _fit(
 
 
 def _covariance(
-    x: NDArray[np.float64],
-    requests: NDArray[np.float64],
-    exceeded: NDArray[np.float64],
-    coefficients: NDArray[np.float64],
-    at: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """The larger at `at` of two: from the scatter of segments, and from counts that are independent."""
-    expected = requests * np.exp(x @ coefficients)
-    inverse = np.linalg.inv((x * expected[:, None]).T @ x)
-    scores = x * (exceeded - expected)[:, None]
-    n = len(x)
-    scatter = inverse @ (scores.T @ scores) @ inverse * n / max(1, n - 2)
-    return max((inverse, scatter), key=lambda each: float(at @ each @ at))
+    inverse: NDArray[np.float64], scores: NDArray[np.float64], owner: NDArray[np.intp], at: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], int]:
+    """The largest at `at` of three, with its degrees of freedom: of independent counts, and by scatter of two kinds.
+
+    Args:
+        inverse: of the information [2, 2].
+        scores: of the segments [N, 2].
+        owner: the number of each segment's probe [N].
+        at: where, [2].
+    """
+    of_probes = np.array([scores[owner == probe].sum(axis=0) for probe in np.unique(owner)])
+    found = [(inverse, max(1, len(scores) - 2))]
+    for each in (scores, of_probes):
+        freedom = max(1, len(each) - 2)
+        found.append((inverse @ (each.T @ each) @ inverse * len(each) / freedom, freedom))
+    return max(found, key=lambda each: float(at @ each[0] @ at))
 
 
 def _fieller(intercept: float, slope: float, covariance: NDArray[np.float64], t: float) -> tuple[float, float]:

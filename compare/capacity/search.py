@@ -94,6 +94,8 @@ class Search:
         held, failed = self._bracket()
         if failed is None:
             return STEP_UP * max(probe.rate for probe in self._probes)
+        if self._is_doubtful(failed):
+            return failed
         if held is None:
             lower = STEP_DOWN * failed
             return lower if lower >= LOWEST * self._first else None
@@ -122,6 +124,11 @@ class Search:
         ]
         return held, min(failed, default=None)
 
+    def _is_doubtful(self, failed: float) -> bool:
+        """Whether all that shows the rate to be too high is one probe that was overloaded: a pause may have been it."""
+        above = [probe for probe in self._probes if probe.rate >= failed and probe.share > self._slo.share]
+        return len(above) == 1 and above[0].share > OVERLOADED
+
     def _interval(self) -> RateInterval | None:
         held, failed = self._bracket()
         if held is None or failed is None:
@@ -129,4 +136,4 @@ class Search:
         low, high = NEAR_BELOW * min(held, failed), NEAR_ABOVE * max(held, failed)
         near = [probe for probe in self._probes if low <= probe.rate <= high]
         settled = [probe for probe in near if probe.share <= OVERLOADED or probe.rate == failed]
-        return rate_at(self._slo.share, [segment for probe in settled for segment in probe.segments])
+        return rate_at(self._slo.share, [probe.segments for probe in settled])

@@ -205,24 +205,31 @@ def test_answers_are_compared():
 
 @given(st.floats(5, 500), st.floats(3, 30), st.sampled_from([0.01, 0.05, 0.1]))
 def test_exact_shares_give_the_exact_rate(rate, slope, share):
-    rates = [rate * each for each in (0.9, 0.95, 1.0, 1.05) for _ in range(5)]
-    segments = [Segment(each, 10**7, round(10**7 * share * math.exp(slope * (each / rate - 1)))) for each in rates]
-    found = rate_at(share, segments)
+    rates = [rate * each for each in (0.9, 0.95, 1.0, 1.05)]
+    counts = [round(10**7 * share * math.exp(slope * (each / rate - 1))) for each in rates]
+    probes = [[Segment(each, 10**7, count)] * 5 for each, count in zip(rates, counts, strict=True)]
+    found = rate_at(share, probes)
     assert found.rate == pytest.approx(rate, rel=0.01)
     assert found.low <= found.rate <= found.high
 
 
 def test_a_share_that_does_not_rise_with_the_rate_gives_no_rate():
-    assert rate_at(0.05, [Segment(rate, 1000, 100 - rate) for rate in (10, 20, 30, 40)]) is None
+    assert rate_at(0.05, [[Segment(rate, 1000, 100 - rate)] for rate in (10, 20, 30, 40)]) is None
 
 
 def test_a_slope_that_cannot_be_told_from_zero_gives_no_end():
-    found = rate_at(0.05, [Segment(rate, 100, count) for rate, count in ((10, 4), (10, 6), (11, 5), (11, 6))])
+    found = rate_at(0.05, [[Segment(rate, 100, count)] for rate, count in ((10, 4), (10, 6), (11, 5), (11, 6))])
     assert found is None or (found.low == 0 and found.high == math.inf)
 
 
+def test_a_probe_that_met_a_busy_machine_widens_the_interval():
+    calm = [[Segment(rate, 80, count)] * 5 for rate, count in ((16, 1), (17, 2), (18, 3), (19, 5), (20, 8))]
+    disturbed = [*calm, [Segment(18.3, 80, 19)] * 5]
+    assert rate_at(0.05, disturbed).precision > 3 * rate_at(0.05, calm).precision
+
+
 def test_no_exceedance_at_one_rate_leaves_the_fit_finite():
-    found = rate_at(0.05, [Segment(10, 200, 0)] * 5 + [Segment(12, 200, 40)] * 5)
+    found = rate_at(0.05, [[Segment(10, 200, 0)] * 5, [Segment(12, 200, 40)] * 5])
     assert 10 < found.rate < 12
 
 
@@ -250,6 +257,7 @@ def test_an_overload_at_a_rate_that_held_in_another_probe_does_not_count():
         is_disturbed = len(rates) == 1
         rates.append(rate)
         search.add(exceeded(rate, 0.99 if is_disturbed else min(1.0, 0.05 * math.exp(10 * (rate / 17.0 - 1)))))
+    assert rates[1] == rates[2]
     assert search.found().interval.rate == pytest.approx(17.0, rel=0.02)
 
 
