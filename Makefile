@@ -14,7 +14,7 @@ endif
 # Errors only: pip warns of each package that one of several indexes lacks.
 PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
 
-.PHONY: demo check test lint serve compare bench bulk faults soak gpu build lock clean help
+.PHONY: demo check test lint serve compare bench bulk manifests faults soak gpu build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,10 +29,12 @@ test: lint $(ARTEFACTS)  ## everything needed to trust a change
 	$(BIN)/pytest --numprocesses auto --ignore tests/server
 	$(BIN)/pytest tests/server
 
-lint: .venv/.installed  ## ruff and mypy
+lint: .venv/.installed  ## ruff and mypy; shellcheck and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run deploy/*.sh deploy/*/*.sh
+	$(BIN)/hadolint deploy/Dockerfile
 
 serve: $(ARTEFACTS)  ## serve in the foreground until Ctrl-C
 	$(BIN)/readability serve
@@ -46,6 +48,10 @@ bench: $(ARTEFACTS)  ## what orchestration adds
 bulk: $(ARTEFACTS)  ## install what `readability bulk` needs (140 MB), and test it on clusters on this machine
 	$(PIP_INSTALL) --no-deps -r requirements-bulk.lock
 	$(BIN)/pytest tests/bulk
+
+manifests: .venv/.installed  ## install Helm's library and Kubernetes' schemas (100 MB), and check deploy/ with them
+	$(PIP_INSTALL) --no-deps helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 importlib-resources==7.1.0
+	$(BIN)/pytest tests/test_manifests.py
 
 faults: $(ARTEFACTS)  ## break a server in every known way, and judge its answers
 	$(BIN)/readability faults

@@ -94,7 +94,10 @@ def encoders(n_layers: int, device: torch.device, folder: Path) -> Iterator[tupl
     precision: Precision = "bf16" if device.type == "cuda" else "fp32"
     bundled = assemble(load_base_encoder(), Bundle.load(DEFAULT_BUNDLE))
     for name, encoder in (
-        (f"random weights, {n_layers} layers of {BERT_LARGE['hidden_size']}", random_encoder(n_layers)),
+        (
+            f"random weights, {n_layers} layers of {BERT_LARGE['hidden_size']}",
+            random_encoder(BERT_LARGE | {"num_hidden_layers": n_layers}),
+        ),
         (f"the bundle's, {len(bundled.layers)} layers", bundled),
     ):
         file = folder / "model.pt"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from readability_triton.bls.comparison import Shadow
 from readability_triton.bls.stages import StageError
 from readability_triton.ensemble.config import read_config
 from readability_triton.ensemble.dag import Dag
@@ -30,6 +31,7 @@ class Recorder:
         delays: seconds that a model takes.
         fails: how often a model fails before it answers.
         poison: preprocess fails for every call that holds this text.
+        shadows: what is to be compared after the answer.
     """
 
     ALWAYS = math.inf
@@ -40,6 +42,7 @@ class Recorder:
         self.delays: dict[str, float] = defaultdict(float)
         self.fails: dict[str, float] = defaultdict(int)
         self.poison: bytes | None = None
+        self.shadows: list[Shadow] = []
 
     async def preprocess(self, excerpts: NDArray[Any]) -> Prepared:
         await self._answer("preprocess", excerpts)
@@ -64,6 +67,9 @@ class Recorder:
 
     def dag(self, ensemble: str) -> Dag:
         return Dag.of(read_config(REPOSITORY / ensemble / "config.pbtxt"))
+
+    def after_answer(self, shadow: Shadow) -> None:
+        self.shadows.append(shadow)
 
     def asked(self, model: str) -> list[int]:
         """Rows of every call of one model."""
