@@ -21,7 +21,7 @@ from readability_triton.compare.capacity.conclusions import answers_agree
 from readability_triton.compare.capacity.measurement import CapacityPlan, Measured, measure_capacity
 from readability_triton.compare.capacity.slo import Slo
 from readability_triton.compare.client_process import ClientProcessError
-from readability_triton.compare.experiment import STOPPED_BY_USER
+from readability_triton.compare.stopping import STOPPED_BY_USER
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
 

@@ -18,7 +18,8 @@ from readability_triton.compare import environment, page, record
 from readability_triton.compare.arm import Arm, two_arms
 from readability_triton.compare.client_process import ClientProcessError
 from readability_triton.compare.comparison import run_comparison
-from readability_triton.compare.experiment import STOPPED_BY_USER, Plan
+from readability_triton.compare.experiment import Plan
+from readability_triton.compare.stopping import STOPPED_BY_USER
 from readability_triton.compare.summary import summarise
 from readability_triton.compare.tables import as_table
 from readability_triton.serving.errors import ServingError

@@ -12,9 +12,10 @@ from rich.padding import Padding
 
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import INTERRUPTED, one_line
-from readability_triton.cli.options import access, access_options, model_repository_option
+from readability_triton.cli.options import AskedAccess, access_options, model_repository_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
+from readability_triton.cli.workload import write_file
 from readability_triton.client.access import Access
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.client.served_model import ServedModel
@@ -97,13 +98,13 @@ def explain(models: tuple[str, ...], **options: Any) -> None:
     Of one request, its own waterfall is shown; of more, medians, the 90th percentile, and the share of each step and
     of the hops between in the critical path.
     """
-    asked = Asked(models or PIPELINES, **options)
+    asked = Asked(models=models or PIPELINES, **options)
     with one_line(ServingError, ReadabilityError, OSError, ValueError), ExitStack() as stack:
         arms = asked.arms()
         explainer = stack.enter_context(asked.explainer(stack))
         drawn = [asked.explained(explainer, arm) for arm in arms]
         if asked.svg:
-            _write(
+            write_file(
                 asked.svg,
                 drawing.side_by_side([each if isinstance(each, Waterfall) else each.chart() for each in drawn]),
             )
@@ -111,8 +112,8 @@ def explain(models: tuple[str, ...], **options: Any) -> None:
     raise SystemExit(_exit_code(drawn))
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(AskedAccess):
     """The command's arguments and options."""
 
     models: tuple[str, ...]
@@ -129,12 +130,6 @@ class Asked:
     timeout: float
     svg: Path | None
     json_file: Path | None
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    headers: tuple[str, ...]
-    token: str | None
-    compression: str | None
     model_repository: Path
 
     def arms(self) -> list[Arm]:
@@ -152,7 +147,7 @@ class Asked:
 
     def explainer(self, stack: ExitStack) -> Explainer:
         """Of the server at `url`, or of one that is started, with its traces in a folder that goes with it."""
-        given = access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression)
+        given = self.access()
         if self.url is not None:
             return Explainer(self.url, given, self.timeout, traces_a_file=self.count)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readability-traces-")))
@@ -210,14 +205,9 @@ def _show(asked: Asked, drawn: list[Waterfall | Profile]) -> None:
             before = record.read_means(asked.against.read_text(encoding="utf-8"), profile.model, str(asked.against))
             out.print(tables.blamed(slower(before, profile.means()), str(asked.against)))
     if asked.json_file:
-        _write(asked.json_file, record.as_json(drawn))
+        write_file(asked.json_file, record.as_json(drawn))
     if asked.svg:
         console.print(f"Picture: {asked.svg}")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _exit_code(drawn: list[Waterfall | Profile]) -> int:

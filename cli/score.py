@@ -12,7 +12,7 @@ from rich.console import Console
 from readability_triton.cli import report
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import EXIT_CODES, one_line
-from readability_triton.cli.options import access, server_options
+from readability_triton.cli.options import AskedAccess, server_options
 from readability_triton.client.documents import ScoredDocument, score_documents
 from readability_triton.client.errors import InvalidRequestError, ReadabilityError
 from readability_triton.client.file_text import expand, file_text
@@ -106,8 +106,8 @@ def score(files: tuple[str, ...], style: str, **options: Any) -> None:
         raise SystemExit(EXIT_CODES[InvalidRequestError])
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(AskedAccess):
     """The command's options."""
 
     model_name: str
@@ -124,12 +124,6 @@ class Asked:
     retries: int | None
     timeout: float
     urls: tuple[str, ...]
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    headers: tuple[str, ...]
-    token: str | None
-    compression: str | None
 
     def scorer(self, retries: int, in_flight: int | None = None) -> Scorer:
         """A scorer as these ask for."""
@@ -140,7 +134,7 @@ class Asked:
             timeout_s=self.timeout,
             parameters=self.parameters(),
             details=self.model_name == PIPELINE,
-            access=access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression),
+            access=self.access(),
             in_flight=in_flight or self.workers,
             retries=retries,
         )

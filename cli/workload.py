@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from readability_triton.cli.options import access, access_options, model_repository_option
+from readability_triton.cli.options import AskedAccess, access_options, model_repository_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.client.access import Access
 from readability_triton.compare.comparison import Texts
@@ -43,7 +43,7 @@ def workload_options(command: Command) -> Command:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedWorkload:
+class AskedWorkload(AskedAccess):
     """What `workload_options` gave."""
 
     url: str | None
@@ -56,21 +56,15 @@ class AskedWorkload:
     html: Path | None
     seed: int
     model_repository: Path
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    headers: tuple[str, ...]
-    token: str | None
-    compression: str | None
 
     def access(self) -> Access:
         """How to get in at the server.
 
         Raises:
             click.UsageError: if it is said how, but not at which.
-            click.BadParameter, ValueError: see `readability_triton.cli.options.access`.
+            click.BadParameter, ValueError: see `readability_triton.cli.options.AskedAccess`.
         """
-        found = access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression)
+        found = super().access()
         if self.url is None and (found.has_tls_files or self.headers):
             raise click.UsageError(
                 "certificates and headers need --url: the server that is started has no use for them"
@@ -115,6 +109,11 @@ def write(path: Path, text: str) -> None:
     """Write a report; missing folders are made. `-` is standard output."""
     if str(path) == "-":
         click.echo(text)
-        return
+    else:
+        write_file(path, text)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a report to a file; missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

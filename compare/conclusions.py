@@ -40,15 +40,8 @@ def found_different(summary: Summary) -> bool:
 def _answers(summary: Summary) -> Iterator[str]:
     first, second = summary.labels
     found = summary.agreement
-    if not found.compared:
-        yield "No answers could be compared: whether the two agree is not known."
-    elif found.same:
-        yield f"Both give the same answers to {found.compared} requests, to {max(found.largest, found.tolerance):.0e}."
-    else:
-        yield (
-            f"WRONG: {first} and {second} do not give the same answers. The largest difference is {found.largest:.2g}, "
-            f"at request {found.where}; {found.tolerance:.0e} is allowed. Their speeds cannot be compared."
-        )
+    is_wrong = found.compared and not found.same
+    yield found.in_words(f"{first} and {second}") + (" Their speeds cannot be compared." if is_wrong else "")
 
 
 def _load(labels: tuple[str, str], load: LoadSummary) -> Iterator[str]:

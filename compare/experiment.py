@@ -12,7 +12,6 @@ import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from readability_triton.client.protocol import translate
 from readability_triton.compare import stage_times
 from readability_triton.compare.answers import Answers
 from readability_triton.compare.arm import HYBRID, Arm
@@ -20,7 +19,6 @@ from readability_triton.compare.breakdown import Breakdown, between, snapshot
 from readability_triton.compare.client_process import (
     BesideJob,
     ClientProcess,
-    ClientProcessError,
     ClosedJob,
     Job,
     OpenJob,
@@ -29,6 +27,7 @@ from readability_triton.compare.figures import latencies, throughput
 from readability_triton.compare.load import Beside, Block, Closed, Load, Open, poisson_schedule
 from readability_triton.compare.messages import read_outputs
 from readability_triton.compare.stage_times import StageTimes
+from readability_triton.compare.stopping import ServerLostError, check_arms, kept_if_stopped
 
 FEWEST_BLOCKS = 10
 BLOCKS = 25
@@ -37,7 +36,6 @@ LEAST_ARRIVALS = 10
 AUTO_RATE = 0.5
 """An open loop's rate, unless one is given, as a share of what the slower arm reached in the closed loops."""
 
-STOPPED_BY_USER = "stopped by the user"
 STEADY_ROUNDS = 3
 STEADY_WITHIN = 0.1
 ROUND_S = 0.5
@@ -121,10 +119,6 @@ class Outcome:
     incomplete: str | None = None
 
 
-class ServerLostError(RuntimeError):
-    """The server no longer answers."""
-
-
 class Experiment:
     """One comparison.
 
@@ -160,20 +154,10 @@ class Experiment:
             ReadabilityError: if an arm does not answer the first request.
         """
         rng = random.Random(plan.seed)
-        for arm in range(2):
-            try:
-                await self._sender.check(arm)
-            except (InferenceServerException, OSError) as error:
-                raise translate(error) from error
-        try:
+        await check_arms(self._sender, 2)
+        with kept_if_stopped(self.outcome):
             for load in self._loads(plan):
                 await self._measure(load, plan, rng)
-        except asyncio.CancelledError:
-            self.outcome.incomplete = STOPPED_BY_USER
-            if task := asyncio.current_task():
-                task.uncancel()
-        except (ServerLostError, ClientProcessError) as error:
-            self.outcome.incomplete = str(error)
         return self.outcome
 
     def _loads(self, plan: Plan) -> Iterator[Load]:

@@ -1,6 +1,5 @@
 """Probe arms in turn until the highest rate of each at which the bound holds is known, or time is up."""
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,16 +9,16 @@ import numpy as np
 from scipy import stats
 from tritonclient.utils import InferenceServerException
 
-from readability_triton.client.protocol import translate
 from readability_triton.compare.answers import Answers
 from readability_triton.compare.arm import Arm
 from readability_triton.compare.capacity.probe import LEAD, Mix, Probe, read_probe, schedule
 from readability_triton.compare.capacity.search import Found, Search
 from readability_triton.compare.capacity.slo import Slo
-from readability_triton.compare.client_process import ClientProcessError, ClosedJob, Job, OpenJob
-from readability_triton.compare.experiment import STOPPED_BY_USER, Progress, ServerLostError
+from readability_triton.compare.client_process import ClosedJob, Job, OpenJob
+from readability_triton.compare.experiment import Progress
 from readability_triton.compare.load import Block
 from readability_triton.compare.messages import read_outputs
+from readability_triton.compare.stopping import ServerLostError, check_arms, kept_if_stopped
 
 WARM_UP, LIGHT = 10, 40
 """Requests one after the other: first some that are not looked at, then those that show whether the bound can hold."""
@@ -122,20 +121,10 @@ class Probing:
         Raises:
             ReadabilityError: if an arm does not answer the first request.
         """
-        for number in range(len(self.outcome.arms)):
-            try:
-                await self._sender.check(number)
-            except (InferenceServerException, OSError) as error:
-                raise translate(error) from error
-        try:
+        await check_arms(self._sender, len(self.outcome.arms))
+        with kept_if_stopped(self.outcome):
             searches = [await self._begin(number) for number in range(len(self.outcome.arms))]
             await self._search(searches)
-        except asyncio.CancelledError:
-            self.outcome.incomplete = STOPPED_BY_USER
-            if task := asyncio.current_task():
-                task.uncancel()
-        except (ServerLostError, ClientProcessError) as error:
-            self.outcome.incomplete = str(error)
         return self.outcome
 
     async def _begin(self, number: int) -> Search | None:

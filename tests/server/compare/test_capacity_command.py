@@ -3,25 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
-
-
-def start(*arguments: str | Path, **options: Any) -> subprocess.Popen:
-    command = [*READABILITY, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def run(*arguments: str | Path) -> tuple[int, str, str]:
-    process = start(*arguments)
-    out, err = process.communicate(timeout=200)
-    return process.returncode, out, err
+from tests.server.compare.commands import run, start
 
 
 def test_both_pipelines_are_probed_with_bulk_requests_and_all_reports_are_written(server, tmp_path):
