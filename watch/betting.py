@@ -76,14 +76,30 @@ def log_e_of_pairs(first: Floats, second: Floats, p: float) -> Floats:
     """Evidence that `second` lies above the `p`-quantile of all more often than `first`, from pairs [N] of one request.
 
     Of pairs that lie on both sides of the threshold, each way is as likely as the other if nothing differs.
+
+    Returns:
+        The greatest so far, after each pair, [N].
     """
-    over, under = np.zeros((2, len(first)))
+    over, under = np.zeros((2, len(first)), dtype=np.bool_)
     for start, end in _epochs(len(first), p):
         threshold = float(np.quantile(np.concatenate([first[:start], second[:start]]), p))
         part = slice(start, end)
         over[part] = (second[part] > threshold) & (first[part] <= threshold)
         under[part] = (first[part] > threshold) & (second[part] <= threshold)
-    return log_e_above(np.cumsum(over), np.cumsum(over + under), 0.5)
+    moved = over | under
+    greatest = greatest_log_e_above(over[moved], 0.5)
+    return np.concatenate([[0.0], greatest])[np.cumsum(moved)]
+
+
+def greatest_log_e_above(is_success: Bools, share: float) -> Floats:
+    """The greatest `log_e_above` so far, 0 before all: after each trial, [N].
+
+    It is computed after successes only: a failure is never evidence that they are more probable.
+    """
+    at = np.flatnonzero(is_success)
+    log_e = np.zeros(len(is_success))
+    log_e[at] = log_e_above(np.arange(1.0, len(at) + 1), at + 1.0, share)
+    return np.maximum.accumulate(np.maximum(log_e, 0.0))
 
 
 def log_e_above(successes: Floats, trials: Floats, share: float, prior: tuple[float, float] = (0.5, 0.5)) -> Floats:
