@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from readability_triton.bls.comparison import Shadow, Source
-from readability_triton.bls.lanes import CallModel, RequestStages
+from readability_triton.bls.lanes import CallModel
 from readability_triton.bls.policy import RequestError
 from readability_triton.bls.request import Arrival
 from readability_triton.bls.row_queue import Owner
 from readability_triton.bls.runtime import Runtime, Work
 from readability_triton.bls.settings import Settings, number
 from readability_triton.bls.spans import Spans
-from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError, Tensor
+from readability_triton.bls.stages import (
+    CancelledRequestError,
+    StageBusyError,
+    StageError,
+    StageLateError,
+    Stages,
+    Tensor,
+)
 from readability_triton.bls.tally import Tally
 from readability_triton.bls.tensor_comparison import TensorComparator
 from readability_triton.bls.watchdog import Watchdog
@@ -34,7 +41,7 @@ _NAMES_A_ROW = re.compile(r"(in ensemble '[^']*', )*row \d+: ")
 
 Answer = dict[str, NDArray[Any]] | Exception
 
-Step = Callable[[RequestStages, str, Mapping[str, Tensor], Sequence[str]], Awaitable[Mapping[str, Tensor]]]
+Step = Callable[[Stages, str, Mapping[str, Tensor], Sequence[str]], Awaitable[Mapping[str, Tensor]]]
 """Makes a step's call: the request's stages, the model, arrays by the model's names, and names of wanted outputs."""
 
 
@@ -119,7 +126,7 @@ class Twin(Runtime):
         """Nothing to check: the steps do."""
         return partial(self._run, request)
 
-    async def _run(self, request: Request, owner: Owner, stages: RequestStages) -> dict[str, NDArray[Any]]:
+    async def _run(self, request: Request, owner: Owner, stages: Stages) -> dict[str, NDArray[Any]]:
         owner.passes_on, owner.parameters = True, tuple(sorted(request.parameters.items()))
         wants_spans = SPANS in request.outputs and SPANS not in self._dag.outputs
         if wants_spans:
@@ -130,17 +137,17 @@ class Twin(Runtime):
         spans = Spans(request.arrived, asyncio.get_running_loop().time(), tuple(owner.calls))
         return {**answer, SPANS: _in_first_row(spans, request)}
 
-    async def _run_steps(self, stages: RequestStages, request: Request) -> dict[str, NDArray[Any]]:
+    async def _run_steps(self, stages: Stages, request: Request) -> dict[str, NDArray[Any]]:
         dag = prune(self._dag, request.outputs or self._dag.outputs)
         found = await run(dag, partial(self._step, stages), request.tensors)
         return {name: to_host(found[name]) for name in request.outputs if name in found}
 
-    async def _ask_ensemble(self, stages: RequestStages, request: Request) -> dict[str, NDArray[Any]]:
+    async def _ask_ensemble(self, stages: Stages, request: Request) -> dict[str, NDArray[Any]]:
         # All outputs: for some only, Triton 24.10 may leave out too many steps.
         found = await stages.call(self._dag.name, request.tensors, self._dag.outputs)
         return {name: to_host(found[name]) for name in request.outputs if name in found}
 
-    async def _run_in_shadow(self, stages: RequestStages, request: Request) -> dict[str, NDArray[Any]]:
+    async def _run_in_shadow(self, stages: Stages, request: Request) -> dict[str, NDArray[Any]]:
         assert self._shadowing is not None
         answer = await self._ask_ensemble(stages, request)
         stages.after_answer(
@@ -169,7 +176,7 @@ def _in_first_row(spans: Spans, request: Request) -> NDArray[Any]:
 
 
 async def call_as_is(
-    stages: RequestStages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
+    stages: Stages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
 ) -> Mapping[str, Tensor]:
     """The step of an ensemble: without conditions."""
     return await stages.call(model, inputs, outputs)

@@ -16,10 +16,9 @@ from pathlib import Path
 import triton_python_backend_utils as pb_utils
 
 from readability_triton.bls import calls, twin
-from readability_triton.bls.lanes import RequestStages
 from readability_triton.bls.loop import CallLoop
 from readability_triton.bls.settings import Settings, sees_gpu
-from readability_triton.bls.stages import Tensor
+from readability_triton.bls.stages import Stages, Tensor
 from readability_triton.bls.tally import NoTally
 from readability_triton.bls.watchdog import Watchdog
 from readability_triton.ensemble.config import read_config
@@ -58,7 +57,7 @@ class TritonPythonModel:
         self.watchdog.start()
 
     async def _step(
-        self, stages: RequestStages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
+        self, stages: Stages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
     ) -> Mapping[str, Tensor]:
         """One step of one request: inputs and outputs are arrays by the model's own names for them."""
         # Conditions go here. What is returned takes the place of the model's outputs; the steps that read them go on
