@@ -42,6 +42,11 @@ class Ran:
     code: int
     output: str
 
+    @property
+    def words(self) -> str:
+        """The output, however its lines are wrapped."""
+        return " ".join(self.output.split())
+
 
 def script(folder: Path) -> str:
     """All blocks in one shell, each with its output and exit code in files."""
@@ -116,23 +121,21 @@ def test_every_step_is_seen_in_the_ensemble_and_in_its_twin(ran: list[Ran], mode
 def test_the_twin_gives_the_same_answers_before_and_after_the_shadow(ran: list[Ran]) -> None:
     compared = those(ran, "readability compare desk desk_bls ")
     assert [one.code for one in compared] == [0, 0], compared
-    assert all("Both give the same answers" in one.output for one in compared)
+    assert all("Both give the same answers" in one.words for one in compared)
 
 
 def test_the_twin_with_a_mistake_is_found_out(ran: list[Ran]) -> None:
     (mistaken,) = those(ran, "readability compare desk_bls desk_short")
     assert mistaken.code == 1
-    assert re.search(
-        r"WRONG: desk_bls and desk_short .* difference is\s+0\.\d+, at\s+request", mistaken.output, re.DOTALL
-    )
+    assert re.search(r"WRONG: desk_bls and desk_short .* The largest difference is 0\.\d+, at request", mistaken.words)
 
 
 def test_a_capacity_is_looked_for_in_both(ran: list[Ran]) -> None:
     (looked,) = those(ran, "readability capacity")
     assert looked.code in (0, 1), looked.output  # so short a run may not tell it from the noise
-    assert "Both give the same answers" in looked.output
+    assert "Both give the same answers" in looked.words
     for model in ("desk", "desk_bls"):
-        assert re.search(rf"^• {model}[: ].*(carries|cannot be told|not hold)", looked.output, re.MULTILINE)
+        assert re.search(rf"• {model}[: ][^•]*p90 within 250 ms", looked.words)
 
 
 def test_clients_are_answered_while_the_twin_is_in_shadow(ran: list[Ran]) -> None:
