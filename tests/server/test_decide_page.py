@@ -150,7 +150,8 @@ def test_the_shadow_is_logged_without_texts(ran: list[Ran]) -> None:
     assert "printer" not in logged.output
 
 
-def test_so_few_requests_decide_nothing(ran: list[Ran]) -> None:
-    (watched,) = those(ran, "readability watch")
-    assert watched.code == 10, watched.output
-    assert re.search(r"wrong +0.00% +0.00%", watched.output)
+def test_the_exit_code_is_what_was_concluded_and_no_answer_was_wrong(ran: list[Ran]) -> None:
+    (watched,) = those(ran, "readability watch")  # whether so few requests show that it is slower is chance
+    (verdict,) = re.findall(r"requests: (no worse|worse|undecided)", watched.words)[-1:]
+    assert watched.code == {"no worse": 0, "worse": 1, "undecided": 10}[verdict], watched.output
+    assert re.search(r"wrong 0.00% 0.00%", watched.words)
