@@ -1,15 +1,15 @@
 """What a client got, beside what a candidate makes of the same rows."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from readability_triton.bls.batch import Batch, Outcome
-from readability_triton.bls.stages import Stages
+from readability_triton.bls.stages import StageError, Stages
 
 MOST_ROWS = 8
 """Rows of one comparison that are listed with their scores, those that differ most."""
@@ -31,7 +31,21 @@ class Source:
     """
 
     name: str
-    run: Callable[[Stages, Batch], Awaitable[Outcome]]
+    run: Callable[[Stages, Any], Awaitable[Any]]
+
+
+class Comparator(Protocol):
+    """Compares two answers to the same B rows."""
+
+    def differences(self, given: Any, other: Any) -> NDArray[np.float32]:
+        """By row, FP32 [B]; NaN where exactly one of the two has no answer, infinite where they cannot be subtracted.
+
+        Raises:
+            StageError: if `other` is no answer to these rows.
+        """
+
+    def described(self, batch: Any, row: int, given: Any, other: Any) -> Mapping[str, Any]:
+        """A row that differs, for the log."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,7 @@ class Shadow:
     """A batch that is answered, and the candidate that it is to be run through after that.
 
     Attributes:
-        batch: the rows.
+        batch: B rows.
         answer: where the answer came from; in a paired comparison it runs again, on the candidate's terms.
         candidate: what is compared with it.
         given: the answer.
@@ -48,19 +62,21 @@ class Shadow:
         tolerance: the greatest difference of two scores that are the same.
         timeout_s: seconds that each of the runs may take.
         is_paired: whether the answer's source runs again, so that times are compared on equal terms.
-        keeps_texts: whether the log gets the texts of rows that differ.
+        comparator: of the two answers.
+        parameters: request parameters that go to the models that are called; None if these get none, and no timeout.
     """
 
-    batch: Batch
+    batch: Sized
     answer: Source
     candidate: Source
-    given: Outcome
+    given: Any
     answer_s: float
     share: float
     tolerance: float
     timeout_s: float
     is_paired: bool
-    keeps_texts: bool
+    comparator: Comparator
+    parameters: tuple[tuple[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ class Run:
         given_up: None if it ended by itself.
     """
 
-    outcome: Outcome | None
+    outcome: Any
     seconds: float
     error: str = ""
     given_up: GivenUp | None = None
@@ -104,7 +120,7 @@ class Comparison:
     @property
     def worst(self) -> float:
         """The greatest difference; infinite if one of the two has no score for a row."""
-        return float(np.nan_to_num(self.differences, nan=np.inf).max(initial=0.0))
+        return float(_wrong(self.differences).max(initial=0.0))
 
     def as_dict(self) -> dict[str, Any]:
         """For the log: `docs/watch.md` has the fields. Texts only if the request asked for it."""
@@ -127,26 +143,45 @@ class Comparison:
         return line
 
     def _listed(self) -> list[dict[str, Any]]:
-        wrong = np.nan_to_num(self.differences, nan=np.inf)
-        rows = [row for row in np.argsort(-wrong, kind="stable") if wrong[row] > self.shadow.tolerance]
-        return [self._row(int(row)) for row in rows[:MOST_ROWS]]
+        shadow, wrong = self.shadow, _wrong(self.differences)
+        rows = [int(row) for row in np.argsort(-wrong, kind="stable") if wrong[row] > shadow.tolerance][:MOST_ROWS]
+        described = shadow.comparator.described
+        other = self.candidate.outcome
+        return [{"row": row, **described(shadow.batch, row, shadow.given, other)} for row in rows]
 
-    def _row(self, row: int) -> dict[str, Any]:
-        text = self.shadow.batch.excerpts[row, 0]
+
+class ScoreComparator:
+    """Of the `Outcome`s of a `Batch`.
+
+    Args:
+        keeps_texts: whether the log gets the texts of rows that differ.
+    """
+
+    def __init__(self, keeps_texts: bool) -> None:
+        self._keeps_texts = keeps_texts
+
+    def differences(self, given: Outcome, other: Any) -> NDArray[np.float32]:
+        """Of scores; 0 where neither has one."""
+        if not isinstance(other, Outcome) or other.scores.shape != given.scores.shape:
+            raise StageError("candidate", f"gave {type(other).__name__}; expected scores {list(given.scores.shape)}")
+        gaps = np.abs(given.scores - other.scores)[:, 0]
+        gaps[(np.isnan(given.scores) & np.isnan(other.scores))[:, 0]] = 0
+        return gaps
+
+    def described(self, batch: Batch, row: int, given: Outcome, other: Outcome) -> Mapping[str, Any]:
+        """Both scores and a digest of the text."""
+        text = batch.excerpts[row, 0]
         line: dict[str, Any] = {
-            "row": row,
-            "answer": _number(float(self.shadow.given.scores[row, 0])),
-            "candidate": _number(float(self.candidate.outcome.scores[row, 0])) if self.candidate.outcome else None,
+            "answer": _number(float(given.scores[row, 0])),
+            "candidate": _number(float(other.scores[row, 0])),
             "sha256": hashlib.sha256(text).hexdigest()[:16],
         }
-        return line | ({"text": text.decode()} if self.shadow.keeps_texts else {})
+        return line | ({"text": text.decode()} if self._keeps_texts else {})
 
 
-def differences(given: Outcome, other: Outcome) -> NDArray[np.float32]:
-    """Absolute differences of the scores of the same B rows, FP32 [B]; 0 where neither has one, NaN where one has."""
-    gaps = np.abs(given.scores - other.scores)[:, 0]
-    gaps[(np.isnan(given.scores) & np.isnan(other.scores))[:, 0]] = 0
-    return gaps
+def _wrong(differences: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Differences, infinite where only one of the two has an answer."""
+    return np.where(np.isnan(differences), np.float32(np.inf), differences)
 
 
 def _milliseconds(seconds: float) -> float:

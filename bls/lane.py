@@ -255,7 +255,7 @@ def _options(pack: list[Rows], now: float) -> Options:
     owner = pack[0].owner
     if not owner.passes_on:
         return Options(is_background=owner.is_background)
-    return Options(owner.parameters, max(rows.owner.deadline for rows in pack) - now)
+    return Options(owner.parameters, max(rows.owner.deadline for rows in pack) - now, owner.is_background)
 
 
 def _hand_out(outputs: Mapping[str, Array], pack: list[Rows]) -> None:

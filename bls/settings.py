@@ -153,3 +153,18 @@ def _milliseconds(name: str, text: str) -> float:
     if math.isnan(value) or value <= 0:
         raise ValueError(f"parameter {name} is a positive number of milliseconds, not {text!r}")
     return value
+
+
+def number(name: str, text: str) -> float:
+    """A parameter that is a number of at least 0.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"parameter {name} is a number of at least 0, not {text!r}")
+    return value

@@ -9,8 +9,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from readability_triton.bls.batch import Outcome
-from readability_triton.bls.comparison import Comparison, GivenUp, Run, Shadow, Source, Verdict, differences
+from readability_triton.bls.comparison import Comparison, GivenUp, Run, Shadow, Source, Verdict
 from readability_triton.bls.row_queue import BACKGROUND, Owner
 from readability_triton.bls.stages import StageError, StageLateError, Stages
 from readability_triton.bls.tally import SHADOW_DIFFERENCE, SHADOW_RATIO, SHADOW_TIME, SHADOWS, Tally
@@ -99,9 +98,9 @@ class Shadows:
         candidate = await self._run(shadow, shadow.candidate)
         if shadow.is_paired and candidate_first:
             again = await self._run(shadow, shadow.answer)
-        again = again if again and again.outcome else None
-        if candidate.outcome:
-            gaps = differences(shadow.given, candidate.outcome)
+        again = again if again and again.outcome is not None else None
+        if candidate.outcome is not None:
+            gaps = shadow.comparator.differences(shadow.given, candidate.outcome)
             verdict: Verdict = "same" if (gaps <= shadow.tolerance).all() else "differs"
             return Comparison(shadow, verdict, candidate, again, candidate_first, gaps)
         verdict = candidate.given_up or "failed"
@@ -111,6 +110,7 @@ class Shadows:
         loop = asyncio.get_running_loop()
         start = loop.time()
         owner = Owner(len(shadow.batch), BACKGROUND, arrived=start, deadline=start + LONGEST * shadow.timeout_s)
+        owner.passes_on, owner.parameters = shadow.parameters is not None, shadow.parameters or ()
         work = asyncio.ensure_future(source.run(self._stages_of(owner), shadow.batch))
         outcome, error, given_up = None, "", None
         try:
@@ -118,7 +118,7 @@ class Shadows:
             if given_up:
                 error = f"no answer within {1000 * shadow.timeout_s:g} ms"
             else:
-                outcome = _checked(work.result(), source, shadow)
+                outcome = _comparable(work.result(), shadow)
         except Exception as failure:  # of a stage, or a mistake in the candidate's policy
             error = str(failure) if isinstance(failure, StageError) else f"{type(failure).__name__}: {failure}"
             given_up = "late" if isinstance(failure, StageLateError) else None
@@ -127,7 +127,7 @@ class Shadows:
             work.cancel()
         return Run(outcome, loop.time() - start, error, given_up)
 
-    async def _wait(self, work: "asyncio.Future[Outcome]", timeout_s: float) -> GivenUp | None:
+    async def _wait(self, work: "asyncio.Future[Any]", timeout_s: float) -> GivenUp | None:
         """Wait so long, not counting the time in which answering requests go first; but not for ever."""
         loop = asyncio.get_running_loop()
         start, kept_out = loop.time(), self._kept_out_s()
@@ -146,16 +146,15 @@ class Shadows:
         for gap in comparison.differences.tolist():
             if not math.isnan(gap):
                 self._tally.observe(SHADOW_DIFFERENCE, "", gap)
-        if comparison.candidate.outcome:
+        if comparison.candidate.outcome is not None:
             self._tally.observe(SHADOW_TIME, "candidate", comparison.candidate.seconds)
         if comparison.again:
             self._tally.observe(SHADOW_TIME, "answer", comparison.again.seconds)
-        if comparison.candidate.outcome and comparison.again:
+        if comparison.candidate.outcome is not None and comparison.again:
             ratio = comparison.candidate.seconds / max(comparison.again.seconds, 1e-9)
             self._tally.observe(SHADOW_RATIO, "", ratio)
 
 
-def _checked(outcome: Any, source: Source, shadow: Shadow) -> Outcome:
-    if isinstance(outcome, Outcome) and outcome.scores.shape == shadow.given.scores.shape:
-        return outcome
-    raise StageError(source.name, f"gave {type(outcome).__name__}; expected scores {list(shadow.given.scores.shape)}")
+def _comparable(outcome: Any, shadow: Shadow) -> Any:
+    shadow.comparator.differences(shadow.given, outcome)
+    return outcome

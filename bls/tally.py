@@ -124,6 +124,19 @@ class Tally:
         return counts
 
 
+class NoTally(Tally):
+    """Of a model that reports no metrics: keeps nothing."""
+
+    def add(self, kind: Kind, label: str = "", amount: float = 1) -> None:
+        """Nothing."""
+
+    def observe(self, timing: Timing, label: str, seconds: float) -> None:
+        """Nothing."""
+
+    def add_outcome(self, policy: str, outcome: Outcome) -> None:
+        """Nothing."""
+
+
 def _histogram(timing: Timing, labels: tuple[str, ...], observed: list[float]) -> Iterator[_Count]:
     first_bucket = Counter(bisect_left(timing.bounds, value) for value in observed)
     below = 0

@@ -174,10 +174,10 @@ class Asked(AskedAccess):
         Raises:
             ValueError: if that does not fit the model's inputs.
         """
-        inputs = explainer.server.inputs(model)
+        config = explainer.server.config(model)
         if self.input_data:
-            return list(read_input_data(self.input_data, inputs).requests)
-        names = [tensor["name"] for tensor in inputs]
+            return list(read_input_data(self.input_data, config).requests)
+        names = [tensor.name for tensor in config.input]
         if set(names) != TEXT_INPUTS:
             raise ValueError(f"{model} takes {', '.join(names)}, not texts: give --input-data")
         texts = list(self.texts) or (

@@ -19,6 +19,8 @@ from readability_triton.compare.workload import Inputs, Workload
 Caller = Callable[[int], Awaitable[bytes]]
 REQUEST_TIMEOUT_S = 60.0
 SCORE = "SCORE"
+SPANS = "SPANS"
+"""An output of `bls_pipeline` and of twins: when each call ran, another answer each time."""
 
 _COMPRESSION = {None: None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
 
@@ -43,7 +45,7 @@ Target = Served | Hybrid
 
 
 async def outputs_to_request(arms: Sequence[Arm], client: InferenceServerClient) -> list[str] | None:
-    """`SCORE` where every arm gives it, else what every arm gives; None, for all, if they share nothing.
+    """`SCORE` where every arm gives it, else what every arm gives but `SPANS`; None, for all, if they share nothing.
 
     Outputs that only one arm has are not requested: they would cost it time.
     """
@@ -56,7 +58,7 @@ async def _outputs(arm: Arm, client: InferenceServerClient) -> set[str]:
     if arm.model == HYBRID:
         return {SCORE}
     metadata = await client.get_model_metadata(arm.model, as_json=True)
-    return {output["name"] for output in metadata.get("outputs", [])}
+    return {output["name"] for output in metadata.get("outputs", [])} - {SPANS}
 
 
 def make_target(arm: Arm, workload: Workload, repository: Path, outputs: Sequence[str] | None = None) -> Target:

@@ -119,8 +119,7 @@ async def make_workload(requests: Texts | Path, arms: Sequence[Arm], client: Inf
         InferenceServerException: if the server does not answer.
     """
     if isinstance(requests, Path):
-        metadata = await client.get_model_metadata(arms[0].model, as_json=True)
-        return read_input_data(requests, metadata.get("inputs", []))
+        return read_input_data(requests, (await client.get_model_config(arms[0].model)).config)
     weight = requests.bert_weight
     if weight is None:
         weight = await fitted_weight(arms, client)

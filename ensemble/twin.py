@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInput, ModelInstanceGroup, ModelOutput
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInput, ModelInstanceGroup, ModelOutput
 
 from readability_triton.ensemble.dag import Dag
 
+SPANS = "SPANS"
+"""The twin's output besides the ensemble's: where the time of a request went, for those who ask for it."""
+
 
 def twin_config(ensemble: ModelConfig, models: Mapping[str, ModelConfig], name: str) -> ModelConfig:
-    """The configuration of a Python model that takes and gives what the ensemble does.
+    """The configuration of a Python model that takes and gives what the ensemble does, and `SPANS`.
 
     It is batched where the ensemble and all its steps are: a step that knows no batch must not be given the rows of
     several requests as if they were one's.
@@ -27,6 +30,8 @@ def twin_config(ensemble: ModelConfig, models: Mapping[str, ModelConfig], name: 
     if all(model.max_batch_size > 0 for model in [ensemble, *steps]):
         twin.dynamic_batching.SetInParent()
     twin.instance_group.add(count=1, kind=ModelInstanceGroup.KIND_CPU)
+    if SPANS not in {output.name for output in ensemble.output}:
+        twin.output.add(name=SPANS, data_type=DataType.TYPE_STRING, dims=[1])
     twin.parameters["ensemble"].string_value = ensemble.name
     return twin
 

@@ -62,12 +62,6 @@ class ServerConnection:
             config: Mapping[str, Any] = self._client.get_model_config(model, as_json=True, **self._with)
         return config
 
-    def inputs(self, model: str) -> list[Mapping[str, Any]]:
-        """Name, datatype and shape of each input of a model."""
-        with self._translated():
-            metadata: Mapping[str, Any] = self._client.get_model_metadata(model, as_json=True, **self._with)
-        return list(metadata.get("inputs", ()))
-
     def infer(
         self,
         model: str,

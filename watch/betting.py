@@ -51,15 +51,14 @@ def log_e_of_quantile(values: Floats, is_candidate: Bools, shares: Floats, p: fl
         The logarithm of the e-process after each request, [N].
     """
     weights = np.log([weight for _, weight in EFFECTS])
-    steps = np.zeros((len(EFFECTS), len(values)))
+    thresholds, tilts = np.full(len(values), math.inf), np.zeros((len(EFFECTS), len(values)))
     for start, end in _epochs(len(values), p):
-        past = values[:start]
-        threshold = float(np.quantile(past, p))
-        part = slice(start, end)
+        past = np.sort(values[:start])
+        thresholds[start:end] = threshold = float(np.quantile(past, p))
         for row, (multiple, _) in enumerate(EFFECTS):
-            tilt = _tilt(past, threshold, p, detect**multiple)
-            steps[row, part] = _gains(values[part] > threshold, is_candidate[part], shares[part], 1 - p, tilt)
-    return special.logsumexp(np.cumsum(steps, axis=1) + weights[:, None], axis=0)
+            tilts[row, start:end] = _tilt(past, threshold, p, detect**multiple)
+    gains = _gains(values > thresholds, is_candidate, shares, 1 - p, tilts)  # without a tilt, none
+    return special.logsumexp(np.cumsum(gains, axis=1) + weights[:, None], axis=0)
 
 
 def log_e_of_errors(is_wrong: Bools, is_candidate: Bools, shares: Floats) -> Floats:
@@ -77,14 +76,30 @@ def log_e_of_pairs(first: Floats, second: Floats, p: float) -> Floats:
     """Evidence that `second` lies above the `p`-quantile of all more often than `first`, from pairs [N] of one request.
 
     Of pairs that lie on both sides of the threshold, each way is as likely as the other if nothing differs.
+
+    Returns:
+        The greatest so far, after each pair, [N].
     """
-    over, under = np.zeros((2, len(first)))
+    over, under = np.zeros((2, len(first)), dtype=np.bool_)
     for start, end in _epochs(len(first), p):
         threshold = float(np.quantile(np.concatenate([first[:start], second[:start]]), p))
         part = slice(start, end)
         over[part] = (second[part] > threshold) & (first[part] <= threshold)
         under[part] = (first[part] > threshold) & (second[part] <= threshold)
-    return log_e_above(np.cumsum(over), np.cumsum(over + under), 0.5)
+    moved = over | under
+    greatest = greatest_log_e_above(over[moved], 0.5)
+    return np.concatenate([[0.0], greatest])[np.cumsum(moved)]
+
+
+def greatest_log_e_above(is_success: Bools, share: float) -> Floats:
+    """The greatest `log_e_above` so far, 0 before all: after each trial, [N].
+
+    It is computed after successes only: a failure is never evidence that they are more probable.
+    """
+    at = np.flatnonzero(is_success)
+    log_e = np.zeros(len(is_success))
+    log_e[at] = log_e_above(np.arange(1.0, len(at) + 1), at + 1.0, share)
+    return np.maximum.accumulate(np.maximum(log_e, 0.0))
 
 
 def log_e_above(successes: Floats, trials: Floats, share: float, prior: tuple[float, float] = (0.5, 0.5)) -> Floats:
@@ -119,19 +134,25 @@ def _epochs(n: int, p: float) -> list[tuple[int, int]]:
 
 
 def _tilt(past: Floats, threshold: float, p: float, ratio: float) -> float:
-    """The log odds ratio at the threshold of two arms whose times differ by `ratio`, by the density of the past."""
+    """The log odds ratio at the threshold of two arms whose times differ by `ratio`, by the density of the past.
+
+    `past` is sorted.
+    """
     width = ratio
     while True:
-        near = float(np.mean((past > threshold / math.sqrt(width)) & (past <= threshold * math.sqrt(width))))
-        if near * len(past) >= IN_WINDOW or width > 16 * ratio:
+        low, high = np.searchsorted(past, [threshold / math.sqrt(width), threshold * math.sqrt(width)], "right")
+        near = float(high - low) / len(past)
+        if high - low >= IN_WINDOW or width > 16 * ratio:
             break
         width *= width
     gap = min(near * math.log(ratio) / math.log(width), p, 1 - p)
     return float(special.logit(p + gap / 2) - special.logit(p - gap / 2))
 
 
-def _gains(beyond: Bools, is_candidate: Bools, shares: Floats, base: float, tilt: float) -> Floats:
+def _gains(beyond: Bools, is_candidate: Bools, shares: Floats, base: float, tilt: Floats | float) -> Floats:
     """Logarithms of what bets on the arm of each request gain, [N]; their expectation is 1 if arms do not differ.
+
+    With tilts [K, N], those of K bettors.
 
     Args:
         beyond: whether the request is beyond the threshold.

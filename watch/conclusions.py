@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from readability_triton.watch.betting import (
-    log_e_above,
+    greatest_log_e_above,
     log_e_of_errors,
     log_e_of_pairs,
     log_e_of_quantile,
@@ -181,7 +181,7 @@ def _of_pairs(data: Pairs, limits: Limits) -> list[Finding]:
 def _pair(data: Pairs, limits: Limits) -> Finding:
     ratios = data.second / data.first
     interval = median_interval(ratios, limits.alpha)
-    log_e = log_e_above(np.cumsum(ratios > 1.0), np.arange(1.0, len(ratios) + 1), 0.5)
+    log_e = greatest_log_e_above(ratios > 1.0, 0.5)
     return Finding(PAIR, 1.0, _quantile(ratios, 0.5), interval, _greatest(log_e))
 
 
@@ -192,7 +192,7 @@ def _wrong_of_pairs(data: Pairs, limits: Limits) -> Finding:
         0.0,
         _share(wrong, n),
         share_interval(wrong, n, limits.alpha),
-        _greatest(log_e_above(np.cumsum(data.is_wrong), np.arange(1.0, n + 1), limits.wrong_margin)),
+        _greatest(greatest_log_e_above(data.is_wrong, limits.wrong_margin)),
     )
 
 

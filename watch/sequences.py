@@ -74,9 +74,10 @@ def quantile_intervals(first: Floats, second: Floats, p: float, alpha: float, in
     if not len(first) or not len(second):
         return QuantileIntervals(Interval(0.0, math.inf), EVERYTHING)
     bound = -math.log(alpha) if independent else -math.log(alpha / 2)
-    ours, theirs = _Ranks(first, p), _Ranks(second, p)
+    ours = _Ranks(first, p, bound)
     at = np.flatnonzero(ours.costs < bound)
     slack = bound - ours.costs[at] if independent else np.full(len(at), bound)
+    theirs = _Ranks(second, p, float(slack.max()))
     lowest, highest = theirs.reach(slack)
     low, high = ours.edges[at], ours.edges[at + 1]  # the quantile lies between
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,8 +89,8 @@ def median_interval(values: Floats, alpha: float) -> Interval:
     """An interval for the median of positive values without ties, [N]."""
     if not len(values):
         return Interval(0.0, math.inf)
-    ranks = _Ranks(values, 0.5)
-    low, high = ranks.reach(np.array([-math.log(alpha)]))
+    bound = -math.log(alpha)
+    low, high = _Ranks(values, 0.5, bound).reach(np.array([bound]))
     return Interval(float(low[0]), float(high[0]))
 
 
@@ -104,15 +105,20 @@ def _greatest(values: Floats) -> float:
 class _Ranks:
     """What it costs to claim that the quantile lies between the s-th and the next of n sorted values.
 
+    Args:
+        values: [N].
+        p: of the quantile.
+        bound: positive; claims that cost more are left out, but for some.
+
     Attributes:
-        edges: 0, the values, infinity: [n + 2].
-        costs: the logarithm of M for s = 0 to n, [n + 1]: least near s = p n, growing to both sides.
+        edges: 0, the values, infinity: those at the ranks that are in `costs`, and the next.
+        costs: the logarithm of M, s ascending: least near s = p n, growing to both sides.
     """
 
-    def __init__(self, values: Floats, p: float) -> None:
-        n = len(values)
-        self.edges = np.concatenate([[0.0], np.sort(values), [math.inf]])
-        self.costs = log_martingale(np.arange(n + 1.0), n, p, PRIOR_SIZE * p, PRIOR_SIZE * (1 - p))
+    def __init__(self, values: Floats, p: float, bound: float) -> None:
+        first, self.costs = _costs_below(len(values), p, bound)
+        edges = np.concatenate([[0.0], np.sort(values), [math.inf]])
+        self.edges = edges[first : first + len(self.costs) + 1]
         self._least = int(np.argmin(self.costs))
 
     def reach(self, bounds: Floats) -> tuple[Floats, Floats]:
@@ -125,6 +131,18 @@ class _Ranks:
             np.where(reachable, self.edges[np.clip(low, 0, len(self.costs) - 1)], math.inf),
             np.where(reachable, self.edges[np.clip(high, 0, len(self.costs) - 1) + 1], -math.inf),
         )
+
+
+def _costs_below(n: int, p: float, bound: float) -> tuple[int, Floats]:
+    """The costs of all ranks of n values that cost less than `bound`, and of some beside them; the first rank."""
+    middle = round(p * n)
+    width = 10 + math.ceil(math.sqrt(2 * (bound + math.log1p(n / PRIOR_SIZE)) * n * p * (1 - p)))
+    while True:
+        first, last = max(0, middle - width), min(n, middle + width)
+        costs = log_martingale(np.arange(first, last + 1.0), n, p, PRIOR_SIZE * p, PRIOR_SIZE * (1 - p))
+        if (first == 0 or costs[0] >= bound) and (last == n or costs[-1] >= bound):
+            return first, costs
+        width *= 2
 
 
 def share_interval(successes: int, trials: int, alpha: float) -> Interval:

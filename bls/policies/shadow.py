@@ -9,7 +9,7 @@ import numpy as np
 
 from readability_triton.bls.answers import check_scores
 from readability_triton.bls.batch import Batch, Outcome, missing, on_host, same
-from readability_triton.bls.comparison import Shadow, Source
+from readability_triton.bls.comparison import ScoreComparator, Shadow, Source
 from readability_triton.bls.policy import Choice, RequestError, choose, policy_names
 from readability_triton.bls.stages import StageError, Stages
 
@@ -64,7 +64,7 @@ async def shadow(
             tolerance,
             candidate_timeout_ms / 1000,
             times == "paired",
-            log_texts == "yes",
+            ScoreComparator(log_texts == "yes"),
         )
     )
     return outcome

@@ -2,6 +2,7 @@
 
 The parameter `ensemble` in this model's config.pbtxt names the ensemble, of the same repository. Requests run side by
 side: each is answered when its steps are done, and steps that take batches are called for the rows of several requests.
+With the parameter `shadow_share` the ensemble answers, and that share of the requests runs through the steps later.
 """
 
 import json
@@ -15,11 +16,10 @@ from pathlib import Path
 import triton_python_backend_utils as pb_utils
 
 from readability_triton.bls import calls, twin
-from readability_triton.bls.lanes import RequestStages
 from readability_triton.bls.loop import CallLoop
 from readability_triton.bls.settings import Settings, sees_gpu
-from readability_triton.bls.stages import Tensor
-from readability_triton.bls.tally import Tally
+from readability_triton.bls.stages import Stages, Tensor
+from readability_triton.bls.tally import NoTally
 from readability_triton.bls.watchdog import Watchdog
 from readability_triton.ensemble.config import read_config
 from readability_triton.ensemble.dag import Dag
@@ -42,14 +42,22 @@ class TritonPythonModel:
         settings = Settings.read({"fold": "none"} | parameters, sees_gpu())
         models = calls.TritonCalls()
         self.twin = twin.Twin(
-            args["model_name"], self.dag, self._step, settings, repository, models, Tally(), self.watchdog
+            args["model_name"],
+            self.dag,
+            self._step,
+            settings,
+            repository,
+            models,
+            NoTally(),
+            self.watchdog,
+            twin.Shadowing.read(parameters),
         )
         self.thread = threading.Thread(target=self.loop.run_forever, name="twin", daemon=True)
         self.thread.start()
         self.watchdog.start()
 
     async def _step(
-        self, stages: RequestStages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
+        self, stages: Stages, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]
     ) -> Mapping[str, Tensor]:
         """One step of one request: inputs and outputs are arrays by the model's own names for them."""
         # Conditions go here. What is returned takes the place of the model's outputs; the steps that read them go on
@@ -75,6 +83,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Called when every request is answered."""
+        self.loop.call_soon_threadsafe(self.twin.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.watchdog.stop()

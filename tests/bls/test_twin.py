@@ -1,6 +1,7 @@
 """The twin of any ensemble: requests share calls of steps and no request's trouble. In virtual time."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from readability_triton.bls.row_queue import Options
 from readability_triton.bls.settings import Settings
 from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError
 from readability_triton.bls.tally import Tally
-from readability_triton.bls.twin import Answer, Request, Twin, call_as_is, code
+from readability_triton.bls.twin import Answer, Request, Shadowing, Twin, call_as_is, code
 from readability_triton.ensemble.dag import Dag, Step
 from readability_triton.stages.errors import InvalidRowError
 
@@ -35,12 +36,14 @@ class Models:
         calls: model, rows and wanted outputs of every call, in order.
         fails: the error of every model that fails.
         options: of every call.
+        others: more models by name.
     """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int, tuple[str, ...]]] = []
         self.fails: dict[str, Exception] = {}
         self.options: list[Options] = []
+        self.others: dict[str, Callable[..., dict[str, NDArray[Any]]]] = {}
 
     async def __call__(
         self, model: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str], options: Options
@@ -50,7 +53,8 @@ class Models:
         await asyncio.sleep(0.1)
         if model in self.fails:
             raise self.fails[model]
-        answered = self._measure(**inputs) if model == "measure" else self._scale(**inputs)
+        known = {"measure": self._measure, "scale": self._scale} | self.others
+        answered = known[model](**inputs)
         return {name: answered[name] for name in outputs}
 
     @staticmethod
@@ -291,3 +295,141 @@ CODES = {
 @pytest.mark.parametrize(("error", "expected"), CODES.values(), ids=CODES.keys())
 def test_the_code_says_whose_fault_it_is(error: Exception, expected: str) -> None:
     assert code(error) == expected
+
+
+def test_output_spans_says_when_each_step_ran(ask) -> None:
+    (answer,) = ask(request(b"a", b"hen", outputs=[*OUTPUTS, "SPANS"]))
+    assert isinstance(answer, dict)
+    first, second = answer.pop("SPANS")[:, 0]
+    assert_answered([answer], [request(b"a", b"hen")])
+    noted = json.loads(first)
+    assert [(call["stage"], call["rows"]) for call in noted["calls"]] == [("measure", 2), ("scale", 2)]
+    assert [call["start_ms"] for call in noted["calls"]] == pytest.approx([0, 100])
+    assert noted["answered_ms"] == pytest.approx(200)
+    assert second == b""
+
+
+def test_output_spans_alone_runs_every_step_and_that_of_an_unbatched_twin_has_no_batch(ask, models: Models) -> None:
+    (answer,) = ask(request(b"a", outputs=["SPANS"], is_batched=False))
+    assert isinstance(answer, dict)
+    assert list(answer) == ["SPANS"]
+    assert answer["SPANS"].shape == (1,)
+    assert [model for model, _ in models.rows()] == ["measure", "scale"]
+
+
+def test_an_ensembles_own_output_of_that_name_stays_its_own(ask) -> None:
+    dag = Dag("e", ("text",), ("SPANS",), (Step("measure", {"TEXT": "text"}, {"UPPER": "SPANS"}),))
+    (answer,) = ask(request(b"a", factor=None, outputs=["SPANS"]), dag=dag)
+    assert isinstance(answer, dict)
+    assert answer["SPANS"].tolist() == [[b"A"]]
+
+
+class InShadow:
+    """A twin in the shadow of its ensemble: answers, calls and log."""
+
+    def __init__(self, loop, repository: Path, models: Models, share: float) -> None:
+        self.loop, self.lines, self.models = loop, [], models
+        self.answers: list[Answer] = []
+        (repository / "e").mkdir()
+        config = CONFIG.format(name="e", first="scaled", batch=64).replace("UPPER", "upper")
+        (repository / "e" / "config.pbtxt").write_text(config)
+        settings = Settings.read({"fold": "none", "slice_rows": "64"}, on_gpu=False)
+        shadowing = Shadowing(share, 1e-5, 2.0)
+        self.twin = Twin("twin", DAG, call_as_is, settings, repository, models, Tally(), shadowing=shadowing)
+        self.twin._shadows._log, self.twin._shadows._draw = self, lambda: 0.3
+
+    def write(self, line: str) -> None:
+        self.lines.append(json.loads(line))
+
+    def send(self, one: Request) -> None:
+        self.loop.call_soon(self.twin.accept, replace(one, arrived=self.loop.time()), self.answers.append)
+        self.loop.run(asyncio.sleep(50))
+
+
+def ensemble(**tensors: NDArray[Any]) -> dict[str, Any]:
+    given = truth(Request(tensors, OUTPUTS))
+    return {"scaled": np.array(given["scaled"], np.float32), "upper": np.array(given["upper"], dtype=object)}
+
+
+@pytest.fixture
+def in_shadow(loop, models, repository) -> Callable[..., InShadow]:
+    models.others["e"] = ensemble
+    return lambda share=0.5: InShadow(loop, repository, models, share)
+
+
+def test_in_shadow_the_ensemble_answers_and_the_steps_run_afterwards_with_its_parameters(in_shadow, models) -> None:
+    served = in_shadow()
+    one = request(b"a", b"hen", parameters={"colour": "red"}, outputs=["scaled"])
+    served.send(one)
+    assert_answered(served.answers, [one])
+    assert models.rows()[0] == ("e", 2)
+    assert sorted(models.rows()[1:]) == [("e", 2), ("measure", 2), ("scale", 2)]
+    assert {options.parameters for options in models.options} == {(("colour", "red"),)}
+    assert [options.is_background for options in models.options] == [False, True, True, True]
+    (line,) = served.lines
+    assert (line["answer"], line["candidate"], line["verdict"], line["rows"]) == ("e", "twin", "same", 2)
+    assert (line["again_ms"], line["candidate_ms"]) == pytest.approx((100, 200))
+
+
+def test_a_request_beyond_the_share_is_answered_and_not_compared(in_shadow, models) -> None:
+    served = in_shadow(share=0.3)
+    served.send(GOOD[0])
+    assert_answered(served.answers, [GOOD[0]])
+    assert models.rows() == [("e", 1)]
+    assert served.lines == []
+
+
+def test_a_row_that_differs_is_logged_with_its_outputs_and_without_its_text(in_shadow, models, monkeypatch) -> None:
+    def scale(VALUE: NDArray[Any], FACTOR: NDArray[Any]) -> dict[str, Any]:  # noqa: N803
+        return {"VALUE": VALUE * FACTOR + (VALUE == 3)}
+
+    monkeypatch.setattr(models, "_scale", scale)
+    served = in_shadow()
+    served.send(request(b"a", b"hen"))
+    (line,) = served.lines
+    assert (line["verdict"], line["worst"]) == ("differs", 1.0)
+    (row,) = line["differing"]
+    assert (row["row"], row["outputs"]) == (1, {"scaled": 1.0})
+    assert "hen" not in json.dumps(line)
+
+
+def test_an_error_of_the_ensemble_is_the_answer_and_nothing_is_compared(in_shadow, models) -> None:
+    models.fails["e"] = StageError("e", "row 0: text is empty")
+    served = in_shadow()
+    served.send(GOOD[0])
+    assert str(served.answers[0]) == "e: row 0: text is empty"
+    assert served.lines == []
+
+
+def test_steps_that_fail_in_shadow_take_nobody_an_answer(in_shadow, models) -> None:
+    models.fails["scale"] = StageError("scale", "out of memory")
+    served = in_shadow()
+    served.send(GOOD[0])
+    assert_answered(served.answers, [GOOD[0]])
+    assert (served.lines[0]["verdict"], served.lines[0]["error"]) == ("failed", "scale: out of memory")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, None),
+        ({"shadow_share": "0"}, Shadowing(0.0, 1e-5, 2.0)),
+        ({"shadow_share": "0.1", "shadow_tolerance": "0.01", "shadow_timeout_ms": "500"}, Shadowing(0.1, 0.01, 0.5)),
+    ],
+)
+def test_shadowing_is_read_from_the_configuration(parameters, expected) -> None:
+    assert Shadowing.read(parameters) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"shadow_share": "1.5"}, "shadow_share is a number from 0 to 1, not 1.5"),
+        ({"shadow_share": "much"}, "shadow_share is a number of at least 0, not 'much'"),
+        ({"shadow_share": "1", "shadow_tolerance": "-1"}, "shadow_tolerance is a number of at least 0, not '-1'"),
+        ({"shadow_share": "1", "shadow_timeout_ms": "inf"}, "shadow_timeout_ms is a number of at least 0, not 'inf'"),
+    ],
+)
+def test_a_parameter_that_is_none_is_refused_by_name(parameters, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Shadowing.read(parameters)

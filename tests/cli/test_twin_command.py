@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tritonclient.grpc.model_config_pb2 import ModelConfig
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from readability_triton.cli.main import main
 from readability_triton.ensemble.config import as_text, read_config
@@ -78,13 +78,22 @@ def refused(repository: Path, message: str, ensemble: str = "ensemble_all") -> N
     assert sorted(repository.rglob("*")) == before
 
 
-def test_the_twin_takes_and_gives_what_the_ensemble_does(repository):
+def test_the_twin_takes_and_gives_what_the_ensemble_does_and_its_spans(repository):
     ensemble, twin = read_config(repository / "ensemble_all" / "config.pbtxt"), made(repository)
     assert (twin.name, twin.backend, twin.platform) == ("ensemble_all_bls", "python", "")
     assert list(twin.input) == list(ensemble.input)
-    assert list(twin.output) == list(ensemble.output)
+    *outputs, spans = twin.output
+    assert outputs == list(ensemble.output)
+    assert (spans.name, spans.data_type, list(spans.dims)) == ("SPANS", DataType.TYPE_STRING, [1])
     assert twin.max_batch_size == ensemble.max_batch_size
     assert not twin.HasField("ensemble_scheduling")
+
+
+def test_an_ensembles_own_output_spans_stays_its_own(repository):
+    change(repository, "trees", 'output { name: "score"', 'output { name: "SPANS"')
+    change(repository, "trees", 'value: "score"', 'value: "SPANS"')
+    (output,) = made(repository, "trees").output
+    assert (output.name, output.data_type) == ("SPANS", DataType.TYPE_FP32)
 
 
 def test_the_twin_is_batched_and_has_one_instance_on_the_cpu(repository):

@@ -1,5 +1,3 @@
-import base64
-import json
 import re
 
 import numpy as np
@@ -7,13 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readability_triton.compare.input_data import read_input_data
 from readability_triton.compare.workload import draw_lengths, of_texts, read_texts, texts_of_lengths
-
-INPUTS = [
-    {"name": "TEXT", "datatype": "BYTES", "shape": ["-1", "1"]},
-    {"name": "X", "datatype": "FP32", "shape": ["-1", "3"]},
-]
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=20), st.integers(1, 9))
@@ -68,41 +60,3 @@ def test_lengths_stay_within_bounds():
 def test_texts_have_the_words_asked_for(lengths):
     texts = texts_of_lengths(["one two three.", "four five"], lengths, 0)
     assert [len(re.findall(r"\S+", text)) for text in texts] == lengths
-
-
-def test_input_data_is_read_as_perf_analyzer_reads_it(tmp_path):
-    file = tmp_path / "data.json"
-    raw = np.array([1, 2, 3], np.float32).tobytes()
-    entries = [
-        {"TEXT": ["a"], "X": [1, 2, 3]},
-        {"TEXT": {"content": ["a", "b"], "shape": [2, 1]}, "X": {"content": [1, 2, 3, 4, 5, 6], "shape": [2, 3]}},
-        {"TEXT": ["a"], "X": {"b64": base64.b64encode(raw).decode()}},
-    ]
-    file.write_text(json.dumps({"data": entries}))
-    workload = read_input_data(file, INPUTS)
-    assert [request["X"].tolist() for request in workload.requests] == [
-        [[1, 2, 3]],
-        [[1, 2, 3], [4, 5, 6]],
-        [[1, 2, 3]],
-    ]
-    assert workload.requests[1]["TEXT"].tolist() == [[b"a"], [b"b"]]
-    assert workload.requests[0]["X"].dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[]", "not input data"),
-        ("{", "not input data"),
-        ('{"data": []}', "no request"),
-        ('{"data": [{"TEXT": ["a"]}]}', "has no input X"),
-        ('{"data": [{"TEXT": ["a"], "X": [1, 2]}]}', "reshape"),
-        ('{"data": [{"TEXT": ["a"], "X": ["b", 1, 2]}]}', "could not convert"),
-    ],
-)
-def test_input_data_that_does_not_fit_is_refused_with_the_file_named(tmp_path, content, message):
-    file = tmp_path / "data.json"
-    file.write_text(content)
-    with pytest.raises(ValueError, match=message) as failure:
-        read_input_data(file, INPUTS)
-    assert "data.json" in str(failure.value)

@@ -16,6 +16,7 @@ from readability_triton.cli.main import main
 from readability_triton.cli.samples import sample_passages
 from readability_triton.client.errors import InvalidRequestError
 from readability_triton.client.scorer import Scorer
+from readability_triton.explain.one_request import OWN_SPANS, explain_one
 from readability_triton.serving.repository import default_repository
 from readability_triton.serving.server import Options, TritonServer, running
 
@@ -300,3 +301,13 @@ def test_a_condition_in_the_place_for_them_takes_the_place_of_a_call(twins: Trit
     assert n_requests(twins, "scale_rows") == before
     assert as_lists(without) == as_lists(infer("rows", [b"hen"], 1.0))
     assert as_lists(infer("rows_conditional", [b"hen"], 0.5)) == as_lists(infer("rows", [b"hen"], 0.5))
+
+
+@little
+def test_a_twin_says_where_the_time_of_a_request_went(twins: TritonServer, name: str) -> None:
+    text = np.array([b"hen"], dtype=object)
+    explained = explain_one(twins.grpc_url, f"{name}_bls", {"text": text[:, None] if name == "rows" else text})
+    assert explained.waterfall.source == OWN_SPANS
+    calls = [span.name for span in explained.waterfall.spans if span.kind == "call"]
+    assert sorted(calls) == [f"measure_{name}", f"measure_{name}", f"scale_{name}"]
+    assert sorted(explained.outputs) == sorted(OUTPUTS)

@@ -106,8 +106,7 @@ def _first_of_pairs(seed: int, n: int, p: float) -> float:
 
 def _first_of_ratios(seed: int, ratio: float = REGRESSION, n: int = 2000) -> float:
     data = pairs(seed, n, ratio)
-    slower = np.cumsum(data.second > data.first)
-    return first_above(betting.log_e_above(slower, np.arange(1.0, n + 1), 0.5))
+    return first_above(betting.greatest_log_e_above(data.second > data.first, 0.5))
 
 
 if __name__ == "__main__":

@@ -93,14 +93,22 @@ def test_equal_shares_of_wrong_answers_raise_no_alarm_and_others_do() -> None:
 
 def test_a_share_at_the_limit_raises_no_alarm_and_one_above_does() -> None:
     rng = np.random.default_rng(0)
-    trials = np.arange(1.0, 3001)
 
     def of(share: float):
-        return betting.log_e_above(np.cumsum(rng.random(3000) < share), trials, 0.01)
+        return betting.greatest_log_e_above(rng.random(3000) < share, 0.01)
 
     assert false_alarms(of(0.01) for _ in range(N_STREAMS)) <= ALPHA * N_STREAMS
     assert false_alarms(of(0.001) for _ in range(100)) <= ALPHA * 100
     assert false_alarms(of(0.03) for _ in range(50)) >= 48
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.97])
+@pytest.mark.parametrize("truth", [0.0, 0.02, 0.5, 1.0])
+def test_the_greatest_evidence_is_that_of_all_trials_though_only_successes_are_looked_at(share, truth) -> None:
+    is_success = np.random.default_rng(1).random(400) < truth
+    every = betting.log_e_above(np.cumsum(is_success), np.arange(1.0, 401), share)
+    expected = np.maximum.accumulate(np.maximum(every, 0.0))
+    np.testing.assert_allclose(betting.greatest_log_e_above(is_success, share), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize(("successes", "trials", "share"), [(0, 0, 0.5), (3, 7, 0.5), (9, 9, 0.01), (40, 41, 0.9)])
