@@ -10,6 +10,7 @@ import click
 COMMANDS: Mapping[str, str] = {
     "score": "Score files or standard input on a running server.",
     "bulk": "Score a corpus of any size into Parquet files.",
+    "page": "Show in a browser how both pipelines score a text.",
     "serve": "Serve the model repository until stopped.",
     "demo": "Start a server, score the sample passages both ways, stop.",
     "doctor": "Show what this machine has for serving, and what is missing.",
@@ -29,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "random-encoder": "Copy the repository with random weights of BERT-large's size.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
-EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare"}
+EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare", "page": "page"}
 """What to install for commands that need other extras than `server`."""
 
 IN_A_CHECKOUT = ("faults", "soak")
