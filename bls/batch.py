@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from readability_triton.bls.spans import Spans
 from readability_triton.bls.stages import Tensor
 from readability_triton.stages.arrays import as_array, to_host
 from readability_triton.stages.blend import blend
@@ -43,6 +44,7 @@ class Outcome:
         route: object array [B, 1] of UTF-8 bytes, the models whose scores went into each row's.
         reasons: object array [B, 1] of strings: why the row's score is not what was asked for, empty where it is.
         flags: object array [B, 1] of UTF-8 bytes, the row's flags with commas between; None where nobody looked.
+        spans: where the time of the whole request went; None where it was not noted.
     """
 
     scores: Scores
@@ -51,6 +53,7 @@ class Outcome:
     route: NDArray[Any]
     reasons: NDArray[Any] = field(repr=False)
     flags: NDArray[Any] | None = None
+    spans: Spans | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -64,6 +67,14 @@ def _flags(outcome: Outcome) -> NDArray[Any]:
     return np.full(outcome.scores.shape, UNCHECKED, dtype=object) if outcome.flags is None else outcome.flags
 
 
+def _spans(outcome: Outcome) -> NDArray[Any]:
+    """The spans in the first row: they are the request's, and an output has a row for each of its rows."""
+    rows = np.full(outcome.scores.shape, b"", dtype=object)
+    if outcome.spans is not None:
+        rows[0, 0] = outcome.spans.as_json()
+    return rows
+
+
 OUTPUTS: Mapping[str, Callable[[Outcome], NDArray[Any]]] = {
     "SCORE": lambda outcome: outcome.scores,
     "BERT_SCORE": lambda outcome: outcome.bert,
@@ -71,6 +82,7 @@ OUTPUTS: Mapping[str, Callable[[Outcome], NDArray[Any]]] = {
     "ROUTE": lambda outcome: outcome.route,
     "DEGRADED": lambda outcome: outcome.reasons != "",
     "FLAGS": _flags,
+    "SPANS": _spans,
 }
 """The tensors of `bls_pipeline` by name; all but the first are made only if they are asked for."""
 

@@ -94,7 +94,8 @@ class TritonCalls:
 
 
 def _fields(options: Options) -> dict[str, Any]:
-    fields: dict[str, Any] = {} if options.trace is None else {"trace": options.trace}
+    # Never the request's trace: the server dies on a child of a trace that `execute` has let go of (Triton 24.10).
+    fields: dict[str, Any] = {}
     if options.parameters:
         fields["parameters"] = dict(options.parameters)
     if not math.isinf(options.timeout_s):
@@ -128,7 +129,6 @@ def arrival(request: Any, arrived: float) -> dict[str, Any]:
         "parameters": json.loads(request.parameters() or "{}"),
         "arrived": arrived,
         "timeout_s": request.timeout() / 1e6,
-        "trace": request.trace(),
         "is_cancelled": request.is_cancelled,
     }
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from readability_triton.bls.answers import Promise, check
 from readability_triton.bls.row_queue import Options, Owner, RowQueue, Rows
 from readability_triton.bls.settings import Limits
+from readability_triton.bls.spans import StageCall
 from readability_triton.bls.stages import StageBusyError, StageError, StageLateError
 from readability_triton.bls.tally import QUEUE_TIME, STAGE_CALLS, STAGE_FAILURES, STAGE_ROWS, STAGE_TIME, Tally
 from readability_triton.stages.arrays import Array, joined
@@ -187,6 +188,8 @@ class Lane:
         self._tally.add(STAGE_CALLS, self.stage)
         self._tally.add(STAGE_ROWS, self.stage, n_rows)
         self._tally.add(STAGE_FAILURES, self.stage, error is not None)
+        for rows in pack:
+            rows.owner.calls.append(StageCall(self.stage, rows.n_rows, rows.queued, start, start + seconds))
         if error is None:
             _hand_out(outputs, pack)
         else:
@@ -222,8 +225,8 @@ def _joined(pack: list[Rows]) -> Mapping[str, Array]:
 def _options(pack: list[Rows], now: float) -> Options:
     owner = pack[0].owner
     if not owner.passes_on:
-        return Options(owner.trace)
-    return Options(owner.trace, owner.parameters, max(rows.owner.deadline for rows in pack) - now)
+        return Options()
+    return Options(owner.parameters, max(rows.owner.deadline for rows in pack) - now)
 
 
 def _hand_out(outputs: Mapping[str, Array], pack: list[Rows]) -> None:

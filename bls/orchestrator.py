@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from readability_triton.bls.request import Request, policy_parameters
 from readability_triton.bls.row_queue import Owner
 from readability_triton.bls.runtime import Runtime, Work
 from readability_triton.bls.settings import Settings
+from readability_triton.bls.spans import Spans
 from readability_triton.bls.stages import StageError
 from readability_triton.bls.tally import Tally
 from readability_triton.bls.watchdog import Watchdog
@@ -55,7 +57,13 @@ class Orchestrator(Runtime):
             raise RequestError(f"excerpt has shape {list(rows)} and BERT_WEIGHT {list(weights)}; expected [B, 1] twice")
         gate.decode(request.excerpts.ravel())
         check_weights(request.weights)
-        return partial(self._score, request, choice)
+        return partial(self._answer, request, choice)
+
+    async def _answer(self, request: Request, choice: Choice, owner: Owner, stages: RequestStages) -> Outcome:
+        """Scores, with where the time went."""
+        outcome = await self._score(request, choice, owner, stages)
+        answered = asyncio.get_running_loop().time()
+        return replace(outcome, spans=Spans(request.arrived, answered, tuple(owner.calls)))
 
     async def _score(self, request: Request, choice: Choice, owner: Owner, stages: RequestStages) -> Outcome:
         """Run the policy, for a long request chunk by chunk, some of them at a time."""

@@ -25,14 +25,12 @@ class Arrival:
         parameters: request parameters.
         arrived: seconds by the loop's clock.
         timeout_s: Triton's own request timeout; 0 for none.
-        trace: Triton's trace, for inner calls.
         is_cancelled: whether the client is gone.
     """
 
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     arrived: float = 0.0
     timeout_s: float = 0.0
-    trace: Any = None
     is_cancelled: Callable[[], bool] = never
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from readability_triton.bls.spans import StageCall
 from readability_triton.stages.arrays import Array
 
 HIGHEST, NORMAL, LOWEST = 1, 2, 3
@@ -26,12 +27,10 @@ class Options(NamedTuple):
     """What an inner call carries besides tensors.
 
     Attributes:
-        trace: Triton's trace of the request; of several that share a call, the first one's.
         parameters: request parameters.
         timeout_s: seconds that are left; of several requests the longest; infinite for no limit.
     """
 
-    trace: Any = None
     parameters: tuple[tuple[str, Any], ...] = ()
     timeout_s: float = math.inf
 
@@ -49,11 +48,11 @@ class Owner:
         tenant: the client that it counts for; requests that name none share one.
         arrived: seconds by the loop's clock.
         deadline: seconds by the same clock; rows are not computed after it.
-        trace: Triton's trace of the request, for inner calls.
         is_cancelled: whether the client is gone.
         cancel: called once, if it is.
         passes_on: whether inner calls carry the request's parameters and the time that it has left.
         parameters: request parameters to pass on.
+        calls: of stages that have ended.
     """
 
     rows_left: int
@@ -61,11 +60,11 @@ class Owner:
     tenant: str = ""
     arrived: float = 0.0
     deadline: float = float("inf")
-    trace: Any = None
     is_cancelled: Callable[[], bool] = never
     cancel: Callable[[], object] = field(default=lambda: None)
     passes_on: bool = False
     parameters: tuple[tuple[str, Any], ...] = ()
+    calls: list[StageCall] = field(default_factory=list, init=False)
     checked: float = field(default=float("-inf"), init=False)
 
     def is_gone(self, now: float) -> bool:

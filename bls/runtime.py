@@ -96,7 +96,6 @@ class Runtime(ABC):
             terms.tenant,
             request.arrived,
             request.arrived + min(terms.timeout_s, self.settings.max_wait_s),
-            request.trace,
             answer.is_cancelled,
         )
         self.rows_waiting += len(request)

@@ -1,7 +1,7 @@
 """Where the time goes: Triton's statistics of each model, between two snapshots, over all clients."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tritonclient.grpc.aio import InferenceServerClient
@@ -46,8 +46,13 @@ NOTHING = Spent(0, 0, 0.0, 0.0, 0.0, 0.0)
 async def snapshot(client: InferenceServerClient) -> Breakdown:
     """What every model of the server has done since it was loaded, summed over the versions of a model."""
     statistics = await client.get_inference_statistics(as_json=True)
+    return by_model(statistics.get("model_stats", []))
+
+
+def by_model(statistics: Iterable[Mapping[str, Any]]) -> Breakdown:
+    """Triton's statistics in JSON, summed over the versions of a model."""
     spent: dict[str, Spent] = {}
-    for model in statistics.get("model_stats", []):
+    for model in statistics:
         spent[model["name"]] = spent.get(model["name"], NOTHING) + _read(model)
     return spent
 

@@ -30,6 +30,7 @@ TYPES = {
     "ROUTE": object,
     "DEGRADED": bool,
     "FLAGS": object,
+    "SPANS": object,
 }
 every_outcome = pytest.mark.parametrize("outcome", OUTCOMES.values(), ids=OUTCOMES.keys())
 
@@ -55,6 +56,7 @@ def test_both_scores_are_blended_by_weight() -> None:
         "ROUTE": [b"bert-large+cuml"] * 3,
         "DEGRADED": [False] * 3,
         "FLAGS": [b"unchecked"] * 3,
+        "SPANS": [b""] * 3,
     }
 
 

@@ -166,11 +166,6 @@ def test_scores_are_wanted_on_the_host(server: FakeServer, calls, model: str) ->
     assert server.requests[0].options == {"preferred_memory": ("cpu", 0)}
 
 
-def test_calls_belong_to_the_trace_of_the_request_where_it_is_traced(server: FakeServer, calls) -> None:
-    ask(calls, "some", {"X": IDS}, ["A"], trace="the trace")
-    assert server.requests[0].options == {"trace": "the trace"}
-
-
 def test_parameters_and_the_time_left_are_passed_on(server: FakeServer, calls) -> None:
     ask(calls, "some", {"X": IDS}, ["A"], parameters=(("tenant", "a"),), timeout_s=1.5)
     assert server.requests[0].options == {"parameters": {"tenant": "a"}, "timeout": 1_500_000}
@@ -240,7 +235,6 @@ def triton_request() -> SimpleNamespace:
         arrays=arrays,
         parameters=lambda: '{"policy": "cascade", "tolerance": 0.5}',
         timeout=lambda: 1_500_000,
-        trace=lambda: "the trace",
         is_cancelled=lambda: True,
         get_response_sender=lambda: sender,
     )
@@ -251,7 +245,7 @@ def test_a_request_is_read_with_all_that_bears_on_it(calls, triton_request) -> N
     assert request.excerpts.tolist() == [[b"A hen."]]
     assert request.weights.tolist() == [[0.5]]
     assert request.parameters == {"policy": "cascade", "tolerance": 0.5}
-    assert (request.arrived, request.timeout_s, request.trace) == (7.0, 1.5, "the trace")
+    assert (request.arrived, request.timeout_s) == (7.0, 1.5)
     assert request.is_cancelled()
 
 

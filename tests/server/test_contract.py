@@ -35,6 +35,7 @@ CONTRACT = {
             "ROUTE": ("STRING", [1]),
             "DEGRADED": ("BOOL", [1]),
             "FLAGS": ("STRING", [1]),
+            "SPANS": ("STRING", [1]),
         },
     ),
 }
