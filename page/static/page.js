@@ -74,6 +74,7 @@ async function look() {
     describe(state);
     markUp(state.url);
   } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
     markDown(error);
   }
 }
@@ -117,7 +118,6 @@ function complain(error, more = "") {
 
 function offer(offered) {
   setup = offered;
-  view.text.maxLength = -1;
   view.file.accept = setup.endings.join(",");
   view.sample.append(...setup.samples.map(({ name }, at) => element("option", { value: at }, title(name))));
   view.policy.append(...setup.policies.map(({ name }) => element("option", {}, name)));
@@ -193,6 +193,7 @@ async function submit() {
 
 function fail(error) {
   showBusy("");
+  if (!(error instanceof Refusal)) throw error;
   owed = isOutage(error);
   if (owed) markDown(error);
   else complain(error);
