@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "gate": "Show what policy cascade saves and costs; fit its gate.",
     "evaluate": "Measure the error of encoder, forest and blend.",
     "compare": "Compare any two pipelines or models under the same load.",
+    "explain": "Show where the time of requests goes: waterfall and critical path.",
     "placements": "Measure pipelines by placement and batch size.",
     "bench": "Measure what orchestration adds.",
     "faults": "Break a server in every known way and judge its answers.",
@@ -30,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "random-encoder": "Copy the repository with random weights of BERT-large's size.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
-EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare", "page": "page"}
+EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare", "explain": "compare", "page": "page"}
 """What to install for commands that need other extras than `server`."""
 
 IN_A_CHECKOUT = ("faults", "soak")

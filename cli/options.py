@@ -52,15 +52,19 @@ data_licence_option = click.option(
 
 def server_options(command: Command) -> Command:
     """Options that say where servers are and how to get in: `url`, and those that `access` takes."""
+    return click.option(
+        "--url",
+        "urls",
+        multiple=True,
+        default=(DEFAULT_URL,),
+        show_default=True,
+        help="grpc://HOST:PORT or http://HOST:PORT; grpcs:// or https:// for TLS. Several share the requests.",
+    )(access_options(command))
+
+
+def access_options(command: Command) -> Command:
+    """Options that say how to get in at a server: those that `access` takes."""
     options = (
-        click.option(
-            "--url",
-            "urls",
-            multiple=True,
-            default=(DEFAULT_URL,),
-            show_default=True,
-            help="grpc://HOST:PORT or http://HOST:PORT; grpcs:// or https:// for TLS. Several share the requests.",
-        ),
         click.option("--ca", type=_FILE, help="Certificates to trust, PEM.  [default: the system's]"),
         click.option("--certificate", type=_FILE, help="The client's own certificate, PEM."),
         click.option("--key", type=_FILE, help="Its private key, PEM."),

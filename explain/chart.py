@@ -1,9 +1,19 @@
 """Rows of a waterfall as both drawings show them: one for each model, by where it was called from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from readability_triton.explain.waterfall import HOP, Kind, Span, Waterfall
+
+MODELS = ("client", "request", "call")
+"""Kinds of spans that have a row of their own."""
+
+SMALLEST_SHARE = 0.005
+MOST_WAITS = 3
+"""Sentences about who waited for whom."""
+
+_KINDS = {"compute": "compute", "queue": "queue", "input": "tensors in and out", "output": "tensors in and out"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Row:
         label: its name, and how often it was called if more than once.
         depth: how far to the right the label stands: 0 for the client.
         bars: in the order of their start.
-        busy_ms: from the start to the end of its calls, summed where there are several.
+        busy_ms: how long at least one of its calls was under way.
         share: of the critical path; None where it has none of its own.
         critical: stretches of the critical path in it.
         late_ms: the 90th percentile of its end, where the row sums up many requests.
@@ -62,93 +72,100 @@ class Chart:
     sentences: tuple[str, ...]
 
 
+Key = tuple[str, ...]
+"""A row: the names from the client down to the model."""
+
+
 def chart_of(waterfall: Waterfall) -> Chart:
     """A request's waterfall."""
-    shares = waterfall.shares()
-    rows: dict[tuple[tuple[str, ...], str], Row] = {}
-    paths: list[tuple[str, ...]] = []
-    counts: dict[tuple[tuple[str, ...], str], int] = {}
-    for at, span in enumerate(waterfall.spans):
-        above = () if span.parent is None else paths[span.parent]
-        paths.append((*above, span.name))
-        if span.kind not in ("client", "request", "call"):
-            continue
-        key = (above, span.name)
-        row = _row(waterfall, at, len(above), shares)
-        counts[key] = counts.get(key, 0) + 1
-        if key in rows:
-            known = rows[key]
-            row = replace(
-                known,
-                bars=known.bars + row.bars,
-                busy_ms=known.busy_ms + row.busy_ms,
-                critical=known.critical + row.critical,
-                label=f"{span.name} ×{counts[key]}",
-            )
-        rows[key] = row
-    hops = sum(segment.duration_ms for segment in waterfall.path if segment.kind == HOP)
-    total = waterfall.total_ms
     return Chart(
-        f"{waterfall.model}: {as_ms(total)}",
-        tuple(rows.values()),
-        total,
-        hops / total if total else 0.0,
-        sentences_of(waterfall),
+        f"{waterfall.model}: {as_ms(waterfall.total_ms)}",
+        tuple(_row(waterfall, key, spans) for key, spans in rows_of(waterfall).items()),
+        waterfall.total_ms,
+        hops_share(waterfall),
+        (*_sentences(waterfall), *waterfall.notes),
     )
 
 
-def _row(waterfall: Waterfall, at: int, depth: int, shares: dict[str, float]) -> Row:
-    span = waterfall.spans[at]
-    parts = [
-        Bar(part.kind, part.start_ms, part.end_ms) for part in waterfall.spans if part.parent == at and _is_part(part)
-    ]
-    bars = sorted(parts, key=lambda bar: bar.start_ms) or [Bar(span.kind, span.start_ms, span.end_ms)]
-    critical = tuple((each.start_ms, each.end_ms) for each in waterfall.path if each.span == at)
-    share = None if span.kind == "client" else shares.get(span.name)
-    return Row(span.name, depth, tuple(bars), span.duration_ms, share, critical)
+def rows_of(waterfall: Waterfall) -> dict[Key, list[int]]:
+    """Which spans share a row: those of the same name that were called from the same one."""
+    rows: dict[Key, list[int]] = {}
+    keys: list[Key] = []
+    for at, span in enumerate(waterfall.spans):
+        keys.append((*(() if span.parent is None else keys[span.parent]), span.name))
+        if span.kind in MODELS:
+            rows.setdefault(keys[at], []).append(at)
+    return rows
 
 
-def _is_part(span: Span) -> bool:
-    return span.kind not in ("client", "request", "call")
+def hops_share(waterfall: Waterfall) -> float:
+    """The share of hops in the critical path."""
+    hops = sum(segment.duration_ms for segment in waterfall.path if segment.kind == HOP)
+    return hops / waterfall.total_ms if waterfall.total_ms else 0.0
 
 
-def sentences_of(waterfall: Waterfall) -> tuple[str, ...]:
-    """What made the request take as long as it did, who waited for whom, and what ran at the same time."""
-    spans = waterfall.spans
-    steps = {name: share for name, share in waterfall.shares().items() if "→" not in name}
-    hops = 1.0 - sum(steps.values())
-    parts = [f"{name} {as_percent(share)}" for name, share in steps.items() if share >= 0.005]
-    sentences = [f"Critical path: {', '.join([*parts, f'hops {as_percent(hops)}'])}."]
-    sentences.append(f"By kind: {', '.join(_by_kind(waterfall))}.")
-    named: set[tuple[str, str]] = set()
-    for wait in waterfall.waits:
-        for other, slack in wait.slack_ms.items():
-            names = (spans[wait.call].name, spans[other].name)
-            if slack > 0 and names not in named and overlap(spans, other, wait.waited_for) > 0:
-                named.add(names)
-                sentences.append(
-                    f"{names[0]} waited for {spans[wait.waited_for].name}; {names[1]} was ready {as_ms(slack)} earlier."
-                )
-    return (*sentences, *waterfall.notes)
+def on_path_ms(waterfall: Waterfall, spans: Iterable[int]) -> float:
+    """How much of the critical path is in these spans."""
+    among = set(spans)
+    return sum(segment.duration_ms for segment in waterfall.path if segment.span in among)
 
 
-_KINDS = {"compute": "compute", "queue": "queue", "input": "tensors in and out", "output": "tensors in and out"}
+def busy_ms(spans: Iterable[Span]) -> float:
+    """How long at least one of the spans lasted."""
+    busy, until = 0.0, float("-inf")
+    for span in sorted(spans, key=lambda span: span.start_ms):
+        busy += max(span.end_ms - max(span.start_ms, until), 0.0)
+        until = max(until, span.end_ms)
+    return busy
+
+
+def _row(waterfall: Waterfall, key: Key, at: list[int]) -> Row:
+    spans = [waterfall.spans[each] for each in at]
+    parts = [part for part in waterfall.spans if part.parent in at and part.kind not in MODELS]
+    on_path = on_path_ms(waterfall, at)
+    return Row(
+        key[-1] if len(at) == 1 else f"{key[-1]} ×{len(at)}",
+        len(key) - 1,
+        tuple(Bar(span.kind, span.start_ms, span.end_ms) for span in parts or spans),
+        busy_ms(spans),
+        on_path / waterfall.total_ms if on_path else None,
+        tuple((each.start_ms, each.end_ms) for each in waterfall.path if each.span in at),
+    )
+
+
+def _sentences(waterfall: Waterfall) -> tuple[str, ...]:
+    """What made the request take as long as it did, and who waited for whom."""
+    hops = hops_share(waterfall)
+    models = {span.name for span in waterfall.spans}
+    steps = [(name, share) for name, share in waterfall.shares().items() if name in models]
+    named = [f"{name} {as_percent(share)}" for name, share in steps if share >= SMALLEST_SHARE]
+    return (
+        f"Critical path: {', '.join([*named, f'hops {as_percent(hops)}'])}.",
+        f"By kind: {', '.join(_by_kind(waterfall))}.",
+        *list(dict.fromkeys(_waits(waterfall)))[:MOST_WAITS],
+    )
 
 
 def _by_kind(waterfall: Waterfall) -> list[str]:
-    spent: dict[str, float] = {}
+    spent: defaultdict[str, float] = defaultdict(float)
     for segment in waterfall.path:
-        kind = _KINDS.get(segment.kind, "hops")
-        spent[kind] = spent.get(kind, 0.0) + segment.duration_ms
-    return [
-        f"{kind} {as_percent(ms / waterfall.total_ms)}" for kind, ms in sorted(spent.items(), key=lambda each: -each[1])
-    ]
+        spent[_KINDS.get(segment.kind, "hops")] += segment.duration_ms
+    largest = sorted(spent.items(), key=lambda each: -each[1])
+    return [f"{kind} {as_percent(ms / waterfall.total_ms)}" for kind, ms in largest]
 
 
-def overlap(spans: Sequence[Span], one: int, other: int) -> float:
-    """For how many milliseconds both ran."""
+def _waits(waterfall: Waterfall) -> Iterable[str]:
+    spans = waterfall.spans
+    for wait in waterfall.waits:
+        for other, slack in wait.slack_ms.items():
+            call, last, early = (spans[at].name for at in (wait.call, wait.waited_for, other))
+            if slack > 0 and len({call, last, early}) == 3 and _overlap(spans, other, wait.waited_for):
+                yield f"{call} waited for {last}; {early} was ready {as_ms(slack)} earlier."
+
+
+def _overlap(spans: Sequence[Span], one: int, other: int) -> bool:
     first, second = spans[one], spans[other]
-    return min(first.end_ms, second.end_ms) - max(first.start_ms, second.start_ms)
+    return min(first.end_ms, second.end_ms) > max(first.start_ms, second.start_ms)
 
 
 def as_ms(value: float) -> str:

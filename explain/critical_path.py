@@ -1,8 +1,8 @@
 """What made a request take as long as it did: from its end back, each time to the call that finished last.
 
 A call's outputs are ready when its compute is done: Triton passes them on before it closes the call. A call depends on
-those whose outputs it takes (`Span.reads`); where that is not known, as in BLS, on every call of the same parent that was
-ready when it began. Of these, the one that was ready last is on the critical path. Gaps between two spans are hops.
+those whose outputs it takes (`Span.reads`); where that is not known, as in BLS, on every call of the same parent that
+was ready when it began. Of these, the one that was ready last is on the critical path. Gaps between spans are hops.
 """
 
 from collections import defaultdict

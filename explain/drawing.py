@@ -11,7 +11,7 @@ from readability_triton.explain.waterfall import Waterfall
 WIDTH, LABELS, VALUES = 400, 112, 104
 """Of one waterfall, its labels to the left and its numbers to the right."""
 
-TOP, ROW, BAR, AXIS, LEGEND, GAP = 34, 24, 12, 22, 22, 20
+TOP, ROW, BAR, AXIS, LEGEND, GAP, MARGIN = 34, 24, 12, 22, 22, 24, 8
 SMALLEST = 1.0
 """Narrower bars would not be seen."""
 
@@ -21,7 +21,8 @@ _STYLE = """
 @media (prefers-color-scheme:dark){.wf{--wf-ink:#e6edf3;--wf-dim:#9198a1;--wf-line:#3d444d;--wf-compute:#6f93f0;
 --wf-queue:#d9a521;--wf-move:#7d8792;--wf-path:#ff7b72;--wf-whole:#343b44}}
 .wf text{fill:var(--wf-ink)}.wf .wf-dim{fill:var(--wf-dim)}.wf .wf-title{font-weight:600;font-size:13px}
-.wf .wf-compute{fill:var(--wf-compute)}.wf .wf-queue{fill:var(--wf-queue)}.wf .wf-input,.wf .wf-output{fill:var(--wf-move)}
+.wf .wf-compute{fill:var(--wf-compute)}.wf .wf-queue{fill:var(--wf-queue)}
+.wf .wf-input,.wf .wf-output{fill:var(--wf-move)}
 .wf .wf-client,.wf .wf-request,.wf .wf-call{fill:var(--wf-whole)}.wf .wf-path{fill:var(--wf-path)}
 .wf line{stroke:var(--wf-line)}.wf .wf-late{stroke:var(--wf-dim)}
 """.replace("\n", "")
@@ -38,7 +39,7 @@ def side_by_side(drawn: Sequence[Waterfall | Chart]) -> str:
     """Several waterfalls beside one another, on the same scale of time."""
     charts = [chart_of(each) if isinstance(each, Waterfall) else each for each in drawn]
     height = TOP + ROW * max(len(chart.rows) for chart in charts) + AXIS + LEGEND
-    width = len(charts) * WIDTH + (len(charts) - 1) * GAP
+    width = len(charts) * WIDTH + (len(charts) - 1) * GAP + 2 * MARGIN
     longest = max(_longest(chart) for chart in charts) or 1.0
     title = " and ".join(chart.title for chart in charts)
     described = " ".join(_described(chart) for chart in charts)
@@ -48,10 +49,10 @@ def side_by_side(drawn: Sequence[Waterfall | Chart]) -> str:
         for number, chart in enumerate(charts)
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="wf" role="img" viewBox="0 0 {width} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="wf" role="img" viewBox="{-MARGIN} 0 {width} {height}" '
         f'width="{width}" style="max-width:100%;height:auto" aria-labelledby="wf-t{key} wf-d{key}">'
         f'<title id="wf-t{key}">{escape(title)}</title><desc id="wf-d{key}">{escape(described)}</desc>'
-        f"<style>{_STYLE}</style>{body}</svg>\n"
+        f"<style>{_STYLE}</style>{body}{_legend(height - LEGEND)}</svg>\n"
     )
 
 
@@ -70,16 +71,15 @@ def _chart(chart: Chart, longest: float) -> str:
     hops = f'<text x="{WIDTH}" y="16" text-anchor="end" class="wf-dim">hops {as_percent(chart.hops_share)}</text>'
     title = f'<text x="0" y="16" class="wf-title">{escape(chart.title)}</text>{hops}'
     rows = "".join(_row(row, TOP + ROW * number, scale) for number, row in enumerate(chart.rows))
-    return title + _axis(longest, scale, bottom) + rows + _legend(bottom + AXIS)
+    return title + _axis(longest, scale, bottom) + rows
 
 
 def _row(row: Row, y: int, scale: float) -> str:
     label = row.label if len(row.label) + row.depth <= 18 else f"{row.label[: 16 - row.depth]}…"
     drawn = [f'<text x="{7 * row.depth}" y="{y + 15}">{escape(label)}</text>']
-    for bar in row.bars:
-        drawn.append(_rect(bar.start_ms, bar.end_ms, y + 4, BAR, f"wf-{bar.kind}", scale))
-    for start, end in row.critical:
-        drawn.append(_rect(start, end, y + 5 + BAR, 3, "wf-path", scale))
+    bars = sorted(row.bars, key=lambda bar: bar.kind == "compute")  # on top of what others wait meanwhile
+    drawn += [_rect(bar.start_ms, bar.end_ms, y + 4, BAR, f"wf-{bar.kind}", scale) for bar in bars]
+    drawn += [_rect(start, end, y + 5 + BAR, 3, "wf-path", scale) for start, end in row.critical]
     if row.late_ms is not None:
         last = max(bar.end_ms for bar in row.bars)
         x, until, middle = _x(last, scale), _x(row.late_ms, scale), y + 4 + BAR / 2

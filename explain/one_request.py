@@ -85,7 +85,7 @@ class Explainer:
     """
 
     url: str
-    access: Access = Access()
+    access: Access = field(default_factory=Access)
     timeout_s: float = TIMEOUT_S
     traces_a_file: int = 1
     removes_traces: bool = False
@@ -188,9 +188,9 @@ class Explainer:
                 return by_trace(model, model.tracing.wait_for(answered.request_id), answered.sent)
             except (TraceError, OSError) as error:
                 model.why_not = str(error)
-        return by_statistics(model, between(before or {}, self._counted(model, before or {}, 1)), answered.sent, 1)
+        return by_statistics(model, between(before or {}, self.counted(model, before or {}, 1)), answered.sent, 1)
 
-    def _counted(self, model: Model, before: Breakdown, requests: int) -> Breakdown:
+    def counted(self, model: Model, before: Breakdown, requests: int) -> Breakdown:
         """The statistics, once so many requests more are counted, or after a second."""
         deadline = time.monotonic() + COUNTED_WITHIN_S
         while True:

@@ -30,7 +30,7 @@ class ServerConnection:
         ValueError: for any other url.
         OSError: if a certificate cannot be read.
 
-    Every method raises `readability_triton.client.errors.ReadabilityError` where the server cannot be reached or refuses.
+    Every method raises `readability_triton.client.errors.ReadabilityError` where the server does not answer or refuses.
     """
 
     def __init__(self, url: str, access: Access, timeout_s: float) -> None:
@@ -54,6 +54,12 @@ class ServerConnection:
         """The configuration of a model as it is served."""
         with self._translated():
             config: ModelConfig = self._client.get_model_config(model, **self._with).config
+        return config
+
+    def config_json(self, model: str) -> Mapping[str, Any]:
+        """The same as JSON."""
+        with self._translated():
+            config: Mapping[str, Any] = self._client.get_model_config(model, as_json=True, **self._with)
         return config
 
     def inputs(self, model: str) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
-"""Spans from Triton's statistics, where there are no traces: what the models did on average from one moment to another.
+"""Spans from Triton's statistics, where there are no traces: what models did on average from one moment to another.
 
-The order of an ensemble's steps is that of its graph; how long each took is the mean over all requests of the time, those
-of other clients too. What happened between steps is not known: it appears before and after them.
+The order of an ensemble's steps is that of its graph; how long each took is the mean over all requests of the time,
+those of other clients too. What happened between steps is not known: it appears before and after them.
 """
 
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def _by_graph(dag: Dag, spent: Breakdown) -> list[_Call]:
             if step.model not in spent:
                 continue
             reads = [at for at, other in enumerate(steps) if set(other.outputs.values()) & set(step.inputs.values())]
-            start = max((calls[at][2] for at in reads), default=0.0)
+            start = max((calls[at][2] - _handing_out(spent[calls[at][0]]) for at in reads), default=0.0)
             calls.append((step.model, start, start + _length(spent[step.model]), tuple(reads)))
             steps.append(step)
     return calls
@@ -94,6 +94,11 @@ def _in_a_row(models: list[str], spent: Breakdown) -> list[_Call]:
 
 def _length(spent: Spent) -> float:
     return 1000 * sum(spent.per_request(step) for _, step in PARTS)
+
+
+def _handing_out(spent: Spent) -> float:
+    """Milliseconds in which the next step already has the outputs."""
+    return 1000 * spent.per_request("compute_output")
 
 
 def _add_parts(spans: list[Span], spent: Spent, start: float, parent: int) -> None:

@@ -1,7 +1,7 @@
 """Have Triton trace the requests to one model, and read the traces as they are written.
 
-Triton writes them to files on its own machine, which can be read where it is this one. What it traced before is set again
-at the end.
+Triton writes them to files on its own machine, which can be read where it is this one. What it traced before is set
+again at the end.
 """
 
 import threading
@@ -13,6 +13,7 @@ from readability_triton.client.errors import ReadabilityError
 from readability_triton.explain.server import ServerConnection
 from readability_triton.explain.triton_traces import Trace, TraceError, read_traces
 
+Settings = Mapping[str, str | list[str] | None]
 SETTINGS = ("trace_level", "trace_rate", "trace_count", "log_frequency")
 WRITTEN_WITHIN_S = 3.0
 POLL_S = 0.005
@@ -47,14 +48,17 @@ class Tracing:
         self._is_default = all(by_default.get(name) == self._before.get(name) for name in SETTINGS)
         self.file = _file(by_default)
         self._seen = set(self._files())
-        self._set(
-            {
-                "trace_level": ["TIMESTAMPS"],
-                "trace_rate": "1",
-                "trace_count": "-1",
-                "log_frequency": str(traces_a_file),
-            }
-        )
+        self._wanted: Settings = {
+            "trace_level": ["TIMESTAMPS"],
+            "trace_rate": "1",
+            "trace_count": "-1",
+            "log_frequency": str(traces_a_file),
+        }
+        self._set(self._wanted)
+
+    def flush(self) -> None:
+        """Have Triton write the traces that it has: it does whenever the settings are set, even to what they were."""
+        self._set(self._wanted)
 
     def close(self) -> None:
         """Set again what was traced before; Triton then writes what it still has."""
@@ -115,7 +119,7 @@ class Tracing:
     def _files(self) -> list[Path]:
         return [path for path in self.file.parent.glob(f"{self.file.name}.*") if path.suffix[1:].isdigit()]
 
-    def _set(self, settings: Mapping[str, str | list[str] | None]) -> None:
+    def _set(self, settings: Settings) -> None:
         try:
             self._server.set_trace(self._model, settings)
         except ReadabilityError as error:

@@ -1,8 +1,8 @@
 """Triton's traces: JSON in, spans out.
 
-A trace file is a list of fragments. One of each trace names its model, the request's id and the trace's parent; the others
-have one timestamp each, in nanoseconds of CLOCK_MONOTONIC (`TraceManager` in server r24.10 `src/tracer.cc`; the clock is
-`std::chrono::steady_clock`). The traces of an ensemble's steps are children of the ensemble's.
+A trace file is a list of fragments. One of each trace names its model, the request's id and the trace's parent; the
+others have one timestamp each, in nanoseconds of `std::chrono::steady_clock`, CLOCK_MONOTONIC on Linux (`TraceManager`
+in server `src/tracer.cc`). The traces of an ensemble's steps are children of the ensemble's.
 """
 
 import json

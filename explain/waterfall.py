@@ -7,9 +7,9 @@ from typing import Literal
 Kind = Literal["client", "request", "call", "queue", "input", "compute", "output"]
 """What a span is.
 
-client: from sending a request to its answer. request: the same in the server. call: a step of an ensemble, or a call of a
-stage or model that BLS makes. Within a call or request: queue, waiting for an instance; input, gathering its inputs;
-compute; output, handing out what it gave.
+client: from sending a request to its answer. request: the same in the server. call: a step of an ensemble, or a call
+of a stage or model that BLS makes. Within a call or request: queue, waiting for an instance; input, gathering its
+inputs; compute; output, handing out what it gave.
 """
 
 HOP = "hop"
