@@ -37,11 +37,12 @@ def score(pipelines: Pipelines, asked: Asked) -> Json:
     return {
         "passages": [{"start": each.start, "end": each.end, "words": each.words} for each in passages],
         "order": order,
-        "pipelines": {
-            name: {"error": as_json(answers[name])} if isinstance(answers[name], ReadabilityError) else answers[name]
-            for name in PIPELINES
-        },
+        "pipelines": {name: _or_error(answers[name]) for name in PIPELINES},
     }
+
+
+def _or_error(answer: Json | ReadabilityError) -> Json:
+    return {"error": as_json(answer)} if isinstance(answer, ReadabilityError) else answer
 
 
 def _answer(pipelines: Pipelines, name: str, passages: Sequence[Passage], asked: Asked) -> Json | ReadabilityError:

@@ -112,7 +112,8 @@ class Tab:
     def click(self, selector: str) -> None:
         """Click in the middle of an element."""
         x, y = self.value(
-            f"(() => {{ const part = document.querySelector({json.dumps(selector)}); part.scrollIntoView({{block: 'center'}});"
+            f"(() => {{ const part = document.querySelector({json.dumps(selector)});"
+            "part.scrollIntoView({block: 'center'});"
             "const box = part.getClientRects()[0]; return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
@@ -121,7 +122,8 @@ class Tab:
     def choose(self, selector: str, value: str) -> None:
         """Set a field, as a person would, with the events that follow."""
         self.value(
-            f"(() => {{ const field = document.querySelector({json.dumps(selector)}); field.value = {json.dumps(value)};"
+            f"(() => {{ const field = document.querySelector({json.dumps(selector)});"
+            f"field.value = {json.dumps(value)};"
             "for (const kind of ['input', 'change']) field.dispatchEvent(new Event(kind, {bubbles: true})); })()"
         )
 

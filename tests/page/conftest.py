@@ -1,7 +1,7 @@
 """A stand-in for the pipelines, and the page over it."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
