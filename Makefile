@@ -14,10 +14,7 @@ endif
 # Errors only: pip warns of each package that one of several indexes lacks.
 PIP_INSTALL := $(BIN)/pip install -qq --disable-pip-version-check
 
-# RAPIDS' wheels are on PyPI but for the largest, of which there is an entry that fetches them from NVIDIA's own index.
-RAPIDS_OPTIONS ?= --extra-index-url https://pypi.nvidia.com
-
-.PHONY: demo check test lint serve compare bench bulk faults soak gpu build lock clean help
+.PHONY: demo check test lint serve compare bench bulk manifests faults soak gpu build lock clean help
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,10 +29,12 @@ test: lint $(ARTEFACTS)  ## everything needed to trust a change
 	$(BIN)/pytest --numprocesses auto --ignore tests/server
 	$(BIN)/pytest tests/server
 
-lint: .venv/.installed  ## ruff and mypy
+lint: .venv/.installed  ## ruff and mypy; shellcheck and hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run deploy/*.sh deploy/*/*.sh
+	$(BIN)/hadolint deploy/Dockerfile
 
 serve: $(ARTEFACTS)  ## serve in the foreground until Ctrl-C
 	$(BIN)/readability serve
@@ -50,18 +49,21 @@ bulk: $(ARTEFACTS)  ## install what `readability bulk` needs (140 MB), and test 
 	$(PIP_INSTALL) --no-deps -r requirements-bulk.lock
 	$(BIN)/pytest tests/bulk
 
+manifests: .venv/.installed  ## install Helm's library and Kubernetes' schemas (100 MB), and check deploy/ with them
+	$(PIP_INSTALL) --no-deps helm-python-sdk==0.2.2 kubernetes-validate==1.37.0 importlib-resources==7.1.0
+	$(BIN)/pytest tests/test_manifests.py
+
 faults: $(ARTEFACTS)  ## break a server in every known way, and judge its answers
 	$(BIN)/readability faults
 
-gpu: $(ARTEFACTS)  ## on one NVIDIA GPU: its tests, then every placement, also with an encoder of BERT-large's size
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock $(RAPIDS_OPTIONS) \
+# The lock's pandas is newer than cuDF takes. GPU_OPTIONS: --budget MINUTES, --skip STAGE; --help has more.
+GPU_OPTIONS ?= --budget 60
+gpu: $(ARTEFACTS)  ## on one NVIDIA GPU: its tests and every placement in stages, each result written at once
+	mkdir -p build && grep -v '^pandas==' requirements.lock > build/gpu-constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint build/gpu-constraints.txt \
 		$(shell $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 		print(*(f'\"{d}\"' for d in p['optional-dependencies']['gpu']))")
-	$(BIN)/pytest tests/gpu
-	$(BIN)/readability placements --html build/gpu.html --json build/gpu.json
-	test -d build/bert-large || $(BIN)/readability random-encoder build/bert-large
-	$(BIN)/readability placements --placement gpu --model-repository build/bert-large \
-		--html build/gpu-bert-large.html --json build/gpu-bert-large.json
+	$(BIN)/python -m readability_triton.bench.gpu.measure --installed $(GPU_OPTIONS)
 
 soak: $(ARTEFACTS)  ## 50,000 requests, and what they leave behind
 	$(BIN)/readability soak

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,11 +27,14 @@ STAGE_TIMEOUT_S = 120.0
 QUEUE_IS_FULL, WAITED_TOO_LONG = "Exceeds maximum queue size", "Request timeout expired"
 """How Triton's dynamic batcher refuses a request."""
 
-ON_HOST = frozenset({"bert-large", "cuml", "gate"})
+ON_HOST = frozenset({"bert-large", "cuml"})
 """Models whose outputs are asked for in host memory: scores are blended there, four bytes a row."""
 
 MOST_THREADS = 1024
 """Each inner call blocks a thread. Lanes bound the calls in flight; calls that hang may add up to more."""
+
+MOST_BACKGROUND_THREADS = 16
+"""Of calls for which no client waits. A candidate that hangs blocks these for good, and no others."""
 
 
 class TritonCalls:
@@ -38,6 +42,7 @@ class TritonCalls:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(MOST_THREADS, "inner call")
+        self._background = threading.Semaphore(MOST_BACKGROUND_THREADS)
 
     async def __call__(
         self, model: str, inputs: Mapping[str, Array], outputs: Sequence[str], options: Options = DEFAULT
@@ -59,7 +64,7 @@ class TritonCalls:
         )
         try:
             async with asyncio.timeout(STAGE_TIMEOUT_S):
-                response = await self._in_thread(request.exec)
+                response = await self._in_thread(request.exec, options.is_background)
         except TimeoutError as error:
             raise StageLateError(model, f"no answer within {STAGE_TIMEOUT_S:g} s") from error
         except pb_utils.TritonModelException as error:
@@ -68,7 +73,7 @@ class TritonCalls:
             raise _refused(model, response.error().message())
         return {tensor.name(): as_array(tensor) for tensor in response.output_tensors()}
 
-    def _in_thread(self, blocking: Callable[[], Any]) -> "asyncio.Future[Any]":
+    def _in_thread(self, blocking: Callable[[], Any], is_background: bool) -> "asyncio.Future[Any]":
         """As `loop.run_in_executor`, with one wake-up of the loop less."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
@@ -89,8 +94,24 @@ class TritonCalls:
             else:
                 loop.call_soon_threadsafe(finish, result, None)
 
-        self._threads.submit(work)
+        if is_background:
+            self._in_own_thread(work)
+        else:
+            self._threads.submit(work)
         return future
+
+    def _in_own_thread(self, work: Callable[[], None]) -> None:
+        """In a daemon's thread: the process may end while it is blocked."""
+        if not self._background.acquire(blocking=False):
+            raise StageBusyError("shadow", f"{MOST_BACKGROUND_THREADS} calls of candidates hang")
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                self._background.release()
+
+        threading.Thread(target=run, name="inner call in shadow", daemon=True).start()
 
 
 def _fields(options: Options) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def fold(stage: str, repository: Path) -> "Folded":
 
     Raises:
         OSError, KeyError, ValueError: if an artefact is missing or malformed.
-        ImportError: if a library of the stage is missing: `treelite` for the forests.
+        ImportError: if a library of the stage is missing: `treelite` for the forest.
     """
     return Folded(stage, _LOADERS[stage](repository / stage))
 
@@ -84,6 +84,5 @@ def _postprocess(_model: Path) -> Compute:
 _LOADERS: Mapping[str, Callable[[Path], Compute]] = {
     "preprocess": _preprocess,
     "cuml": _forest,
-    "gate": _forest,
     "postprocess": _postprocess,
 }

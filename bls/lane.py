@@ -24,6 +24,11 @@ MARGIN = 1.25
 """A row is computed if its time left is so many times what a call takes."""
 
 
+def always() -> bool:
+    """Where nothing limits work in the background."""
+    return True
+
+
 class _Expected:
     """How long a call takes: by the second longest of the last 16, which a single slow one does not change."""
 
@@ -50,18 +55,28 @@ class Lane:
         promise: what the model's configuration says of its outputs; None for a model whose configuration is not known.
         ageing_s: see `bls.row_queue`.
         tally: counts calls and times.
+        may_start_background: whether rows for which no client waits may go now. They make calls of their own, one at a
+            time, which take no answering row's place in `limits`; `wake` when this turns true.
 
     Attributes:
         in_flight: rows in calls that have not ended.
     """
 
     def __init__(
-        self, stage: str, run: Run, limits: Limits, promise: Promise | None, ageing_s: float, tally: Tally
+        self,
+        stage: str,
+        run: Run,
+        limits: Limits,
+        promise: Promise | None,
+        ageing_s: float,
+        tally: Tally,
+        may_start_background: Callable[[], bool] = always,
     ) -> None:
         self.stage, self.in_flight = stage, 0
         self._run, self._limits, self._promise, self._tally = run, limits, promise, tally
         self._queue = RowQueue(ageing_s)
-        self._calls = 0
+        self._may_start_background = may_start_background
+        self._calls = self._background_calls = 0
         self._dispatching = False
         self._expected = _Expected()
         self._tasks: set[asyncio.Task[None]] = set()  # asyncio itself keeps only weak references
@@ -111,7 +126,7 @@ class Lane:
     ) -> "asyncio.Future[Mapping[str, Array]]":
         loop = asyncio.get_running_loop()
         shapes = tuple((name, array.dtype, array.shape[1:]) for name, array in inputs.items())
-        kind = (shapes, tuple(outputs), owner.parameters) if self._is_batched else object()
+        kind = (shapes, tuple(outputs), owner.parameters, owner.is_background) if self._is_batched else object()
         n_rows = self._rows_of(inputs)
         rows = Rows(owner, inputs, tuple(outputs), n_rows, kind, loop.create_future(), loop.time(), first)
         rows.answer.add_done_callback(lambda answer: self._leave(rows, answer))
@@ -124,6 +139,11 @@ class Lane:
         if not answer.cancelled():
             answer.exception()  # asyncio logs an exception that is never retrieved
 
+    def wake(self) -> None:
+        """Look whether rows in the background may go now."""
+        if self.queued:
+            self._dispatch_soon()
+
     def _dispatch_soon(self) -> None:
         """Dispatch when all requests that are ready now have queued their rows."""
         if not self._dispatching:
@@ -133,7 +153,7 @@ class Lane:
     def _dispatch(self) -> None:
         self._dispatching = False
         while self._calls < self._limits.calls_in_flight and (pack := self._take()):
-            self._calls += 1
+            self._count_call(pack, 1)
             self.in_flight += sum(rows.n_rows for rows in pack)
             task = asyncio.get_running_loop().create_task(self._call(pack))
             self._tasks.add(task)
@@ -148,6 +168,8 @@ class Lane:
             if self._is_too_late(rows, now) or rows.owner.is_gone(now):
                 self._queue.remove(rows)
                 continue
+            if rows.owner.is_background and (self._background_calls or not self._may_start_background()):
+                break
             if pack and (rows.n_rows > room or rows.kind != pack[0].kind):
                 break
             self._queue.take(rows)
@@ -181,8 +203,9 @@ class Lane:
         except Exception as failure:  # the stage's own mistake
             error = StageError(self.stage, f"{type(failure).__name__}: {failure}")
         seconds = loop.time() - start
-        self._expected.note(seconds, start + seconds)
-        self._calls -= 1
+        if not pack[0].owner.is_background:
+            self._expected.note(seconds, start + seconds)
+        self._count_call(pack, -1)
         self.in_flight -= n_rows
         self._tally.observe(STAGE_TIME, self.stage, seconds)
         self._tally.add(STAGE_CALLS, self.stage)
@@ -195,6 +218,12 @@ class Lane:
         else:
             self._fail(pack, error)
         self._dispatch_soon()
+
+    def _count_call(self, pack: list[Rows], change: int) -> None:
+        if pack[0].owner.is_background:
+            self._background_calls += change
+        else:
+            self._calls += change
 
     def _fail(self, pack: list[Rows], error: StageError) -> None:
         waiting = [rows for rows in pack if not rows.answer.done()]
@@ -225,7 +254,7 @@ def _joined(pack: list[Rows]) -> Mapping[str, Array]:
 def _options(pack: list[Rows], now: float) -> Options:
     owner = pack[0].owner
     if not owner.passes_on:
-        return Options()
+        return Options(is_background=owner.is_background)
     return Options(owner.parameters, max(rows.owner.deadline for rows in pack) - now)
 
 

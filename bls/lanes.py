@@ -5,8 +5,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from readability_triton.bls.answers import check_scores, promise_of
+from readability_triton.bls.comparison import Shadow
 from readability_triton.bls.folded import fold
-from readability_triton.bls.lane import Lane, Run
+from readability_triton.bls.lane import Lane, Run, always
 from readability_triton.bls.row_queue import Options, Owner
 from readability_triton.bls.settings import Settings
 from readability_triton.bls.stages import StageError, Tensor
@@ -31,13 +32,22 @@ class Lanes:
         repository: the model repository, with the configurations of all models.
         call_model: calls those that are not folded.
         tally: counts calls and times.
+        may_start_background: whether rows for which no client waits may go now; `wake` when this turns true.
 
     Raises:
         OSError, KeyError, ValueError: if an artefact of a folded stage is missing or malformed.
     """
 
-    def __init__(self, settings: Settings, repository: Path, call_model: CallModel, tally: Tally) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        repository: Path,
+        call_model: CallModel,
+        tally: Tally,
+        may_start_background: Callable[[], bool] = always,
+    ) -> None:
         self._settings, self._repository = settings, repository
+        self._may_start_background = may_start_background
         self._call_model, self._tally = call_model, tally
         self._lanes: dict[str, Lane] = {}
         for stage in sorted(settings.fold):
@@ -57,13 +67,19 @@ class Lanes:
             self._lanes[model] = self._new_lane(model, partial(self._call_model, model))
         return self._lanes[model]
 
+    def wake(self) -> None:
+        """Begin work in the background, if it may go now."""
+        for lane in self:
+            lane.wake()
+
     def dag(self, ensemble: str) -> Dag:
         """The graph of an ensemble of the repository."""
         return _read_dag(self._repository / ensemble / "config.pbtxt")
 
     def _new_lane(self, model: str, run: Run) -> Lane:
         promise = promise_of(self._repository / model / "config.pbtxt")
-        return Lane(model, run, self._settings.limits(model), promise, self._settings.ageing_s, self._tally)
+        limits, ageing_s = self._settings.limits(model), self._settings.ageing_s
+        return Lane(model, run, limits, promise, ageing_s, self._tally, self._may_start_background)
 
 
 class RequestStages:
@@ -72,10 +88,14 @@ class RequestStages:
     Args:
         lanes: of all models.
         owner: the request.
+
+    Attributes:
+        shadows: to be run through a candidate when the request is answered.
     """
 
     def __init__(self, lanes: Lanes, owner: Owner) -> None:
         self._lanes, self._owner = lanes, owner
+        self.shadows: list[Shadow] = []
 
     async def preprocess(self, excerpts: Tensor) -> Prepared:
         """See `readability_triton.bls.stages.Stages`, as for the other methods."""
@@ -91,10 +111,6 @@ class RequestStages:
         """Scores of `cuml`."""
         return await self._scores("cuml", {"input__0": features}, "output__0")
 
-    async def gate(self, features: Tensor) -> Tensor:
-        """Expected differences."""
-        return await self._scores("gate", {"input__0": features}, "output__0")
-
     async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
         """Any model."""
         arrays = {name: as_array(tensor) for name, tensor in inputs.items()}
@@ -103,6 +119,10 @@ class RequestStages:
     def dag(self, ensemble: str) -> Dag:
         """The graph of an ensemble."""
         return self._lanes.dag(ensemble)
+
+    def after_answer(self, shadow: Shadow) -> None:
+        """Compare later."""
+        self.shadows.append(shadow)
 
     async def _scores(self, model: str, inputs: Mapping[str, Tensor], output: str) -> Tensor:
         """A column of scores; what the policies rely on whatever the model's configuration promises."""

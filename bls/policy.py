@@ -100,6 +100,10 @@ def _value(name: str, value: Parameter, kind: Any) -> Parameter:
         if value not in get_args(kind):
             raise PolicyError(f"parameter {name} is one of {', '.join(get_args(kind))}, not {value!r}")
         return value
+    if kind is str:
+        if not isinstance(value, str):
+            raise PolicyError(f"parameter {name} is a string, not {value!r}")
+        return value
     try:
         number = float(value)
     except ValueError:

@@ -14,6 +14,10 @@ from readability_triton.stages.arrays import Array
 HIGHEST, NORMAL, LOWEST = 1, 2, 3
 """Priority levels, as Triton numbers them: 1 is served first."""
 
+BACKGROUND = LOWEST + 1
+"""The level of work for which no client waits. It never ages, shares no call with answering rows, and a stage begins it
+only where `bls.runtime` allows: see `bls.lane`."""
+
 CHECK_EVERY_S = 0.05
 """A request is asked whether its client is gone at most this often: the question costs some 0.1 ms."""
 
@@ -29,10 +33,12 @@ class Options(NamedTuple):
     Attributes:
         parameters: request parameters.
         timeout_s: seconds that are left; of several requests the longest; infinite for no limit.
+        is_background: whether no client waits for it.
     """
 
     parameters: tuple[tuple[str, Any], ...] = ()
     timeout_s: float = math.inf
+    is_background: bool = False
 
 
 DEFAULT = Options()
@@ -44,7 +50,7 @@ class Owner:
 
     Attributes:
         rows_left: rows of the request that have no answer yet.
-        level: priority level, `HIGHEST` to `LOWEST`.
+        level: priority level, `HIGHEST` to `LOWEST`, or `BACKGROUND`.
         tenant: the client that it counts for; requests that name none share one.
         arrived: seconds by the loop's clock.
         deadline: seconds by the same clock; rows are not computed after it.
@@ -66,6 +72,11 @@ class Owner:
     parameters: tuple[tuple[str, Any], ...] = ()
     calls: list[StageCall] = field(default_factory=list, init=False)
     checked: float = field(default=float("-inf"), init=False)
+
+    @property
+    def is_background(self) -> bool:
+        """Whether no client waits."""
+        return self.level == BACKGROUND
 
     def is_gone(self, now: float) -> bool:
         """Whether the client is gone; a fresh request, or one that was just checked, is not asked."""
@@ -107,7 +118,8 @@ class Rows:
 class RowQueue:
     """Rows in the order in which a stage computes them.
 
-    1. Rows that have waited longer than `ageing_s` times their priority level, oldest request first: nothing starves.
+    1. Rows that have waited longer than `ageing_s` times their priority level, oldest request first: nothing
+       starves, but for work in the background.
     2. The highest priority level.
     3. Within it, the tenant that was given the fewest rows since it has been waiting.
     4. Of that tenant, the request with the fewest rows left; of equal ones, the oldest.
@@ -166,7 +178,7 @@ class RowQueue:
         for level, heap in self._oldest.items():
             while heap and not heap[0][-1].waits:
                 heapq.heappop(heap)
-            if heap and now - heap[0][-1].queued > self._ageing_s * level:
+            if heap and level != BACKGROUND and now - heap[0][-1].queued > self._ageing_s * level:
                 overdue.append(heap[0])
         return min(overdue)[-1] if overdue else None
 

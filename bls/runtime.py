@@ -14,6 +14,8 @@ from readability_triton.bls.policy import RequestError
 from readability_triton.bls.request import Arrival, Terms
 from readability_triton.bls.row_queue import Owner
 from readability_triton.bls.settings import Settings
+from readability_triton.bls.shadow_log import ShadowLog
+from readability_triton.bls.shadows import Shadows
 from readability_triton.bls.stages import CancelledRequestError, StageBusyError, StageError, StageLateError
 from readability_triton.bls.tally import REQUEST_TIME, Tally
 from readability_triton.bls.watchdog import Watchdog
@@ -43,7 +45,8 @@ class Runtime(ABC):
         rows_waiting: rows of all requests without an answer.
 
     Raises:
-        OSError, KeyError, ValueError: if an artefact of a folded stage is missing or malformed.
+        OSError, KeyError, ValueError: if an artefact of a folded stage is missing or malformed, or the log of shadows
+            cannot be written.
     """
 
     def __init__(
@@ -58,8 +61,14 @@ class Runtime(ABC):
         self.settings, self.rows_waiting = settings, 0
         self._name, self._tally = name, tally
         self._watchdog = watchdog or Watchdog()
-        self._lanes = Lanes(settings, repository, call_model, tally)
+        self._lanes = Lanes(settings, repository, call_model, tally, self._may_shadow)
         self._running: dict[asyncio.Task[None], Owner] = {}
+        self._kept_out_s, self._kept_out_since = 0.0, math.inf
+        log = None
+        if settings.shadow_log:
+            log = ShadowLog(settings.shadow_log, settings.shadow_log_mb * 1_000_000)
+        self._shadow_log = log
+        self._shadows = Shadows(self._lanes.stages_of, settings.shadow_in_flight, self._shadows_kept_out_s, tally, log)
         self._poll: asyncio.TimerHandle | None = None
 
     @abstractmethod
@@ -103,8 +112,31 @@ class Runtime(ABC):
         task = asyncio.get_running_loop().create_task(self._serve(request, work, owner, answer))
         owner.cancel = task.cancel
         self._running[task] = owner
-        task.add_done_callback(self._running.pop)
+        if not self._may_shadow():
+            self._kept_out_since = min(self._kept_out_since, asyncio.get_running_loop().time())
+        task.add_done_callback(self._end)
         self._poll_later()
+
+    def close(self) -> None:
+        """Give up comparisons with candidates: no client waits for them."""
+        self._shadows.close()
+        if self._shadow_log:
+            self._shadow_log.close()
+
+    def _may_shadow(self) -> bool:
+        return len(self._running) <= self.settings.shadow_beside
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        if not self._may_shadow():
+            return
+        self._kept_out_s, self._kept_out_since = self._shadows_kept_out_s(), math.inf
+        if self._shadows.running:
+            self._lanes.wake()
+
+    def _shadows_kept_out_s(self) -> float:
+        """For how long, so far, shadows had to wait."""
+        return self._kept_out_s + max(0.0, asyncio.get_running_loop().time() - self._kept_out_since)
 
     def gauges(self) -> Mapping[str, tuple[int, int]]:
         """Rows that wait for each stage, and rows that are in it."""
@@ -117,14 +149,15 @@ class Runtime(ABC):
 
     async def _serve(self, request: Arrival, work: Work, owner: Owner, answer: AnswerOnce) -> None:
         result: Any = StageError(self._name, "ended without an answer")
+        stages = self._lanes.stages_of(owner)
         try:
             async with asyncio.timeout_at(None if math.isinf(owner.deadline) else owner.deadline):
-                result = await work(owner, self._lanes.stages_of(owner))
+                result = await work(owner, stages)
         except TimeoutError:
             result = self._late(request, owner)
         except asyncio.CancelledError:
             result = CancelledRequestError(self._name, "the client has cancelled the request")
-        except (StageError, InvalidRowError) as error:
+        except (StageError, InvalidRowError, RequestError) as error:
             result = error
         except Exception as error:  # a mistake in a policy or a condition fails its own request only
             traceback.print_exc()
@@ -135,6 +168,8 @@ class Runtime(ABC):
             self._watchdog.remove(answer)
             answer.send(result)
             self._tally.observe(REQUEST_TIME, "", asyncio.get_running_loop().time() - request.arrived)
+            if stages.shadows and not isinstance(result, Exception):
+                self._shadows.begin(stages.shadows)
 
     def _late(self, request: Arrival, owner: Owner) -> StageLateError:
         return StageLateError(

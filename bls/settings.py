@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDABLE = ("preprocess", "cuml", "gate", "postprocess")
+FOLDABLE = ("preprocess", "cuml", "postprocess")
 """Stages that the orchestrator's process can compute itself."""
 
 OTHERS = "*"
@@ -40,6 +40,10 @@ class Settings:
         max_queued_rows: rows of all requests without an answer; a request beyond that fails with UNAVAILABLE.
         max_wait_s: the longest that any request may take; infinite without a limit.
         ageing_s: see `bls.row_queue`.
+        shadow_in_flight: comparisons with a candidate that are in work, or wait; none begins beyond that.
+        shadow_beside: rows of comparisons go only while at most so many requests have no answer.
+        shadow_log: where comparisons are logged; None for nowhere.
+        shadow_log_mb: of that file, in megabytes, before it is renamed and a new one begins.
     """
 
     fold: frozenset[str]
@@ -50,6 +54,10 @@ class Settings:
     max_queued_rows: int
     max_wait_s: float
     ageing_s: float
+    shadow_in_flight: int
+    shadow_beside: int
+    shadow_log: Path | None
+    shadow_log_mb: int
 
     @classmethod
     def read(cls, parameters: Mapping[str, str], on_gpu: bool) -> "Settings":
@@ -70,6 +78,10 @@ class Settings:
             _count("max_queued_rows", text["max_queued_rows"]),
             _milliseconds("max_wait_ms", text["max_wait_ms"]) / 1000,
             _milliseconds("ageing_ms", text["ageing_ms"]) / 1000,
+            _count("shadow_in_flight", text["shadow_in_flight"]),
+            _count("shadow_beside", text["shadow_beside"], least=0),
+            None if text["shadow_log"] == "none" else Path(text["shadow_log"]),
+            _count("shadow_log_mb", text["shadow_log_mb"]),
         )
 
     def limits(self, model: str) -> Limits:
@@ -78,8 +90,10 @@ class Settings:
         return Limits(self.slice_rows.get(model, self.slice_rows[OTHERS]), calls)
 
 
+SHADOW = {"shadow_in_flight": "4", "shadow_beside": "0", "shadow_log": "none", "shadow_log_mb": "64"}
+
 ON_CPU = {
-    "fold": "preprocess,cuml,gate,postprocess",
+    "fold": "preprocess,cuml,postprocess",
     "chunk_rows": "8",
     "chunks_in_flight": "3",
     "slice_rows": "bert-large=2,*=8",
@@ -87,6 +101,7 @@ ON_CPU = {
     "max_queued_rows": "2048",
     "max_wait_ms": "inf",
     "ageing_ms": "60000",
+    **SHADOW,
 }
 """A single text waits for the rows that are already in the encoder. Next to a client of 256 texts a request, on two
 idle cores, it takes 96 ms at p50 with two calls of two rows in flight, 181 ms with four, and 80 ms with three calls of
@@ -101,6 +116,7 @@ ON_GPU = {
     "max_queued_rows": "65536",
     "max_wait_ms": "inf",
     "ageing_ms": "60000",
+    **SHADOW,
 }
 """Chosen, not measured."""
 
@@ -123,9 +139,9 @@ def _by_model(name: str, text: str) -> Mapping[str, int]:
     return {OTHERS: 8} | counts
 
 
-def _count(name: str, text: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
-        raise ValueError(f"parameter {name} is auto or a whole number of at least 1, not {text!r}")
+def _count(name: str, text: str, least: int = 1) -> int:
+    if not text.strip().isdigit() or int(text) < least:
+        raise ValueError(f"parameter {name} is auto or a whole number of at least {least}, not {text!r}")
     return int(text)
 
 

@@ -1,10 +1,13 @@
 """The stages that a policy calls, as coroutines, and the errors that they raise."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from readability_triton.ensemble.dag import Dag
 from readability_triton.stages.prepared import Prepared
+
+if TYPE_CHECKING:  # a comparison is of outcomes, which are made of tensors
+    from readability_triton.bls.comparison import Shadow
 
 Tensor = Any
 """An array of NumPy on the CPU, of CuPy on a GPU."""
@@ -46,11 +49,11 @@ class Stages(Protocol):
     async def cuml(self, features: Tensor) -> Tensor:
         """Scores of `cuml`: FP32 [B, 1]."""
 
-    async def gate(self, features: Tensor) -> Tensor:
-        """How far the scores of `bert-large` and `cuml` are expected to differ: FP32 [B, 1]."""
-
     async def call(self, model: str, inputs: Mapping[str, Tensor], outputs: Sequence[str]) -> Mapping[str, Tensor]:
         """Any other model of the server: its outputs by name."""
 
     def dag(self, ensemble: str) -> Dag:
         """The graph of an ensemble of the same repository."""
+
+    def after_answer(self, shadow: "Shadow") -> None:
+        """Run these rows through a candidate when the request's answer has been sent, for a share of the requests."""

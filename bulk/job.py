@@ -6,10 +6,12 @@ memory before a job goes on. Here the unit is a part: a file of the output, whic
 """
 
 import fcntl
+import hashlib
 import json
 import logging
 import os
 import pickle
+import re
 import time
 import warnings
 from collections import Counter
@@ -26,6 +28,7 @@ from readability_triton.bulk import rows, storage
 from readability_triton.bulk.formats import ROWS_PER_PART, Format
 from readability_triton.bulk.parts import COLUMNS, Part, Tally, finished_parts
 from readability_triton.bulk.rows import Columns
+from readability_triton.bulk.scoring import PIPELINE
 from readability_triton.bulk.sources import Source, find_sources
 from readability_triton.bulk.storage import Location, locate
 from readability_triton.bulk.worker import Models, PartWriter, Reader, as_arrow
@@ -83,7 +86,7 @@ class Summary:
     Attributes:
         before: what earlier runs had done.
         now: what this one did.
-        seconds: from the first chunk's start until the last part; models and engine start before.
+        seconds: from the start of the first chunk's scoring until the last part; engine and models start before.
         unreadable: files of which not all rows could be read.
     """
 
@@ -181,14 +184,17 @@ def _go_on(
     parts = _usable(folder, sources)
     before = sum((part.tally for part in parts if part.is_whole), Tally())
     on_start(before, sum(source.n_bytes for source in sources))
-    now, unreadable, started = Tally(), [], time.monotonic()
+    now, unreadable = Tally(), []
+    started = ended = 0.0
     left, finished = _left(sources, parts)
     names = {source.identity: source.name for source in sources}
     while left:
         seen = set()
         try:
-            for part, pid in _execute(job, place, folder, left, finished):
+            for part, pid, spent in _execute(job, place, folder, left, finished):
                 seen.add(part.name)
+                ended = time.monotonic()
+                started = started or ended - spent
                 now += part.tally
                 if not part.is_whole:
                     unreadable.append(names[part.source])
@@ -202,8 +208,7 @@ def _go_on(
             now = _difference(sum((part.tally for part in parts if part.is_whole), Tally()), before)
             left, finished = _left(sources, parts)
             unreadable.clear()
-    seconds = time.monotonic() - started
-    summary = Summary(before, now, seconds, tuple(sorted(unreadable)))
+    summary = Summary(before, now, ended - started, tuple(sorted(unreadable)))
     _write_json(folder, SUCCESS, {"rows": summary.total.rows, "errors": dict(summary.total.errors)})
     return summary
 
@@ -227,7 +232,7 @@ def _check_manifest(job: Job, folder: Location) -> None:
         "keep": list(job.columns.keep),
         "rows_per_part": job.rows_per_part,
         "bert_weight": job.models.bert_weight,
-        "scored_by": "servers" if job.models.url else _digest(job.models.repository),
+        **({"scored_by": "servers"} if job.models.url else _digests(job.models.repository)),
     }
     path = f"{folder.path}/{MANIFEST}"
     if not folder.filesystem.get_file_info(path).is_file:
@@ -237,19 +242,22 @@ def _check_manifest(job: Job, folder: Location) -> None:
         return
     with folder.filesystem.open_input_stream(path) as file:
         found = json.loads(file.read())
-    other = [
-        f"{name} was {found.get(name)!r}, is {wanted[name]!r}" for name in wanted if found.get(name) != wanted[name]
-    ]
+    names = sorted(wanted.keys() | found.keys())
+    other = [f"{n} was {found.get(n)!r}, is {wanted.get(n)!r}" for n in names if found.get(n) != wanted.get(n)]
     if other:
         raise JobError(
             f"{folder.path} holds another job's parts ({'; '.join(other)}): name another folder, or remove it"
         )
 
 
-def _digest(repository: Path) -> str:
-    """Sizes of the artefacts and the pipeline's configuration: other models give other scores."""
-    files = sorted(file for file in repository.glob("*/1/*") if file.suffix in (".pt", ".tl", ".json"))
-    return ", ".join(f"{file.parent.parent.name}/{file.name} {file.stat().st_size}" for file in files)
+def _digests(repository: Path) -> dict[str, str]:
+    """SHA-256 of the artefacts and of the pipeline's configuration: other models give other scores and intervals."""
+    artefacts = sorted(path for path in repository.glob("*/1/*") if path.suffix in (".pt", ".tl", ".json"))
+    digests = {}
+    for path in (*artefacts, repository / PIPELINE / "config.pbtxt"):
+        with path.open("rb") as file:
+            digests[str(path.relative_to(repository))] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def _write_json(folder: Location, name: str, content: dict[str, Any]) -> None:
@@ -283,7 +291,8 @@ def _left(sources: Sequence[Source], parts: Sequence[Part]) -> tuple[list[Source
 
 def _execute(
     job: Job, place: Location, folder: Location, sources: Sequence[Source], finished: dict[str, frozenset[int]]
-) -> Iterator[tuple[Part, int]]:
+) -> Iterator[tuple[Part, int, float]]:
+    """Parts as they are finished, each with the process that made it and the seconds that it took."""
     with _engine(job):
         actors = job.actors or max(1, int(ray.cluster_resources().get("CPU", 1)) // job.cores)
         reader = Reader(place, job.columns, job.rows_per_part, finished)
@@ -301,7 +310,7 @@ def _execute(
         )
         try:
             for row in done.iter_rows():
-                yield pickle.loads(row["part"]), row["pid"]  # noqa: S301 - made by this job
+                yield pickle.loads(row["part"]), row["pid"], row["seconds"]  # noqa: S301 - made by this job
         except RayError as error:
             kind = JobError if isinstance(error, RayTaskError) else LostError
             raise kind(f"stopped: {_reason(error)}; the same command goes on from there") from error
@@ -325,8 +334,14 @@ def _engine(job: Job) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, as it was raised on the machine where it happened."""
-    while isinstance(cause := getattr(error, "cause", None) or error.__cause__, BaseException) and cause is not error:
-        error = cause
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
+    """The first cause, as it was raised on the machine where it happened.
+
+    A traceback names it first, before what the engine made of it and its advice.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    return (raised or lines[-1:] or [type(error).__name__])[0]
+
+
+_RAISED = re.compile(r"[\w.]+(Error|Exception): ")
+"""The last line of a traceback."""

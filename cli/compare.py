@@ -11,21 +11,19 @@ from rich.console import Console
 
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import INTERRUPTED, one_line
-from readability_triton.cli.options import model_repository_option
-from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
+from readability_triton.cli.workload import AskedWorkload, workload_options, write
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.compare import environment, page, record
 from readability_triton.compare.arm import Arm, two_arms
-from readability_triton.compare.comparison import Texts, run_comparison
-from readability_triton.compare.experiment import STOPPED_BY_USER, Plan
+from readability_triton.compare.client_process import ClientProcessError
+from readability_triton.compare.comparison import run_comparison
+from readability_triton.compare.experiment import Plan
+from readability_triton.compare.stopping import STOPPED_BY_USER
 from readability_triton.compare.summary import summarise
 from readability_triton.compare.tables import as_table
-from readability_triton.compare.workload import draw_lengths, read_texts, texts_of_lengths
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.server import Options
-
-N_DRAWN = 100
 
 
 class _Rate(click.ParamType):
@@ -53,6 +51,7 @@ Examples:
   readability compare 'bls_pipeline?policy=parallel' ensemble_all --url grpc://gpu-box:8001 --words lognormal:150,0.5
   readability compare --beside 256 --concurrency 1         # single texts next to one client of 256 texts a request
   readability compare my_model other_model --url grpc://host:8001 --input-data requests.json
+  readability compare --url grpcs://host:8001 --ca ca.pem --header 'X-Team: reading'
 
 \b
 Exit codes: 0 compared; 1 the arms do not give the same answers, or another failure; 3 no server; 4 an arm is not
@@ -61,7 +60,6 @@ ready; 5 timed out; 6 an arm failed; 130 stopped with Ctrl-C, with what there wa
 @click.argument("first", default="ensemble_all")
 @click.argument("second", required=False)
 @click.option("--aa", is_flag=True, help="Compare FIRST with itself.")
-@click.option("--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]")
 @click.option(
     "--metrics-url",
     help="Of that server's metrics, for the times of bls_pipeline's stages, such as http://host:8002/metrics.",
@@ -77,25 +75,13 @@ ready; 5 timed out; 6 an arm failed; 130 stopped with Ctrl-C, with what there wa
 )
 @click.option("--seconds", type=click.FloatRange(1), default=100.0, show_default=True, help="Of measuring, in all.")
 @click.option("--warm-up", type=click.FloatRange(0), default=8.0, show_default=True, help="Most seconds before a load.")
-@click.option("--texts", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A text a line, or a CSV.")
-@click.option("--words", help="Lengths drawn from a distribution, such as normal:175,17 or uniform:20,400.")
-@click.option(
-    "--input-data",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Requests for other models, in perf_analyzer's JSON format.",
-)
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Texts a request.")
 @click.option(
     "--beside",
     type=click.IntRange(1, 512),
     help="Mixed load: another client sends so many texts a request, one after the other, next to each closed loop.",
 )
-@click.option("--bert-weight", type=click.FloatRange(0, 1), help="Share of the encoder.  [default: as fitted]")
-@click.option("--tolerance", type=click.FloatRange(0), default=1e-5, show_default=True, help="Between answers.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Where to write a report.")
 @click.option("--json", "record_file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write samples.")
-@click.option("--seed", default=0, show_default=True)
-@model_repository_option
+@workload_options
 def compare(**options: Any) -> None:
     """Compare the latency, throughput and answers of two arms, FIRST and SECOND, under the same load.
 
@@ -103,14 +89,15 @@ def compare(**options: Any) -> None:
     models in the server. By default ensemble_all is compared with bls_pipeline.
     """
     asked = Asked(**options)
-    with one_line(ServingError, ReadabilityError, OSError, ValueError), ExitStack() as stack:
-        arms, requests = asked.arms(), asked.requests()
+    with one_line(ServingError, ReadabilityError, ClientProcessError, OSError, ValueError), ExitStack() as stack:
+        arms, requests, access = asked.arms(), asked.requests(), asked.access()
         repository = asked.model_repository.resolve()
         url, metrics_url = asked.url, asked.metrics_url
         if url is None:
             server = stack.enter_context(starting(Options(repository)))
             url, metrics_url = server.grpc_url, server.metrics_url
-        found = asyncio.run(run_comparison(arms, asked.plan(), requests, url, repository, progress, metrics_url))
+        comparing = run_comparison(arms, asked.plan(), requests, url, repository, progress, metrics_url, access)
+        found = asyncio.run(comparing)
     with console.status("resampling …"):
         summary = summarise(found.outcome, asked.tolerance)
     about = [environment.one_line(found.environment), found.workload.about()]
@@ -126,36 +113,20 @@ def compare(**options: Any) -> None:
     raise SystemExit(0 if summary.agreement.same and not found.outcome.incomplete else 1)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a report; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(AskedWorkload):
     """The command's arguments and options."""
 
     first: str
     second: str | None
     aa: bool
-    url: str | None
     metrics_url: str | None
     concurrency: tuple[int, ...]
     rate: tuple[float | str, ...]
     seconds: float
     warm_up: float
-    texts: Path | None
-    words: str | None
-    input_data: Path | None
-    batch: int
     beside: int | None
-    bert_weight: float | None
-    tolerance: float
-    html: Path | None
     record_file: Path | None
-    seed: int
-    model_repository: Path
 
     def arms(self) -> tuple[Arm, Arm]:
         """Both arms.
@@ -173,36 +144,3 @@ class Asked:
         rates = [] if self.beside else rates
         n_loads = len(self.concurrency) + len(rates)
         return Plan(self.concurrency, rates, self.seconds / n_loads, self.warm_up, self.seed, self.beside or 0)
-
-    def requests(self) -> Texts | Path:
-        """What to send.
-
-        Raises:
-            ValueError: if more than one source is named, or one cannot be read.
-            OSError: if a file cannot be read.
-        """
-        if sum(each is not None for each in (self.texts, self.words, self.input_data)) > 1:
-            raise ValueError("--texts, --words and --input-data exclude one another")
-        if self.input_data:
-            return self.input_data
-        texts, source = self._texts()
-        return Texts(texts, source, self.batch, self.bert_weight, tokenizer(self.model_repository))
-
-    def _texts(self) -> tuple[list[str], str]:
-        samples = list(sample_passages().values())
-        if self.texts:
-            return read_texts(self.texts), self.texts.name
-        if self.words:
-            lengths = draw_lengths(self.words, N_DRAWN, self.seed)
-            return texts_of_lengths(samples, lengths, self.seed), f"{self.words} words"
-        return samples, "the sample passages"
-
-
-def tokenizer(repository: Path) -> Any:
-    """The repository's tokenizer; None if it is not built, as where the server is another machine's."""
-    file = repository / "preprocess" / "1" / "tokenizer.json"
-    if not file.is_file():
-        return None
-    from readability_triton.stages.tokens import load_tokenizer  # not in the extra `compare`
-
-    return load_tokenizer(file)

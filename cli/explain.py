@@ -12,9 +12,10 @@ from rich.padding import Padding
 
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import INTERRUPTED, one_line
-from readability_triton.cli.options import access, access_options, model_repository_option
+from readability_triton.cli.options import AskedAccess, access_options, model_repository_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
+from readability_triton.cli.workload import write_file
 from readability_triton.client.access import Access
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.client.served_model import ServedModel
@@ -25,7 +26,7 @@ from readability_triton.compare.workload import of_texts, read_texts
 from readability_triton.explain import drawing, record, tables
 from readability_triton.explain.many_requests import STOPPED, Load, explain_many
 from readability_triton.explain.one_request import Explainer
-from readability_triton.explain.profile import Profile
+from readability_triton.explain.profile import Profile, slower
 from readability_triton.explain.server import Inputs
 from readability_triton.explain.waterfall import Waterfall
 from readability_triton.serving.control import GRPC_KEY_NAME
@@ -41,20 +42,21 @@ SELDOM = 1_000_000_000
 @click.command(
     epilog="""\b
 Examples:
-  readability explain                                       # both pipelines, a thousand requests each, starts a server
+  readability explain                                    # both pipelines, a thousand requests each; starts a server
   readability explain bls_pipeline --requests 1 --text 'The hen sat on her eggs.'
-  readability explain ensemble_all 'bls_pipeline?policy=cascade' --concurrency 8 --svg waterfalls.svg
+  readability explain ensemble_all 'bls_pipeline?policy=deadline&deadline_ms=100' --concurrency 8 --svg waterfalls.svg
   readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json
-  readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --json - > profile.json
+  readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --json profile.json
+  readability explain my_ensemble --url grpc://localhost:8001 --input-data requests.json --against profile.json
 
 \b
-A server gives times of an ensemble's steps if it was started with --trace-config triton,file=/some/folder/trace on this
-machine, and its trace API is open to --header; else they are Triton's statistics, averages without order.
+An ensemble's steps are timed by Triton's traces, if the server was started with --trace-config triton,file=/dir/trace
+on this machine and its trace API is open to --header; else by Triton's statistics, averages without order.
 
 \b
 Exit codes: 0 explained; 1 some requests failed, or another failure; 2 bad usage or a request that the model refuses;
-3 no server; 4 no such model, or it is not ready; 5 timed out; 6 the model failed; 7 busy; 130 stopped with Ctrl-C, with
-what there was reported."""
+3 no server; 4 no such model, or it is not ready; 5 timed out; 6 the model failed; 7 busy; 130 stopped with Ctrl-C,
+with what there was reported."""
 )
 @click.argument("models", nargs=-1, metavar="[MODEL] [MODEL]")
 @click.option("--url", help="gRPC address of a running server.  [default: one is started, and stopped at the end]")
@@ -75,6 +77,11 @@ what there was reported."""
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Requests for other models, in perf_analyzer's JSON format.",
 )
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What --json wrote earlier: say which model takes longer now and delays the answer.",
+)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True, help="Seconds.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the picture.")
 @click.option(
@@ -91,13 +98,13 @@ def explain(models: tuple[str, ...], **options: Any) -> None:
     Of one request, its own waterfall is shown; of more, medians, the 90th percentile, and the share of each step and
     of the hops between in the critical path.
     """
-    asked = Asked(models or PIPELINES, **options)
+    asked = Asked(models=models or PIPELINES, **options)
     with one_line(ServingError, ReadabilityError, OSError, ValueError), ExitStack() as stack:
         arms = asked.arms()
         explainer = stack.enter_context(asked.explainer(stack))
         drawn = [asked.explained(explainer, arm) for arm in arms]
         if asked.svg:
-            _write(
+            write_file(
                 asked.svg,
                 drawing.side_by_side([each if isinstance(each, Waterfall) else each.chart() for each in drawn]),
             )
@@ -105,8 +112,8 @@ def explain(models: tuple[str, ...], **options: Any) -> None:
     raise SystemExit(_exit_code(drawn))
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(AskedAccess):
     """The command's arguments and options."""
 
     models: tuple[str, ...]
@@ -119,15 +126,10 @@ class Asked:
     batch: int
     bert_weight: float | None
     input_data: Path | None
+    against: Path | None
     timeout: float
     svg: Path | None
     json_file: Path | None
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    headers: tuple[str, ...]
-    token: str | None
-    compression: str | None
     model_repository: Path
 
     def arms(self) -> list[Arm]:
@@ -145,7 +147,7 @@ class Asked:
 
     def explainer(self, stack: ExitStack) -> Explainer:
         """Of the server at `url`, or of one that is started, with its traces in a folder that goes with it."""
-        given = access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression)
+        given = self.access()
         if self.url is not None:
             return Explainer(self.url, given, self.timeout, traces_a_file=self.count)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readability-traces-")))
@@ -197,16 +199,15 @@ def _show(asked: Asked, drawn: list[Waterfall | Profile]) -> None:
         out.print(Padding(tables.as_table(each), (0, 0, 1, 0)))
     profiles = [each for each in drawn if isinstance(each, Profile)]
     if len(profiles) == 2:
-        out.print(tables.differences(profiles))
+        out.print(tables.differences(*profiles))
+    for profile in profiles:
+        if asked.against:
+            before = record.read_means(asked.against.read_text(encoding="utf-8"), profile.model, str(asked.against))
+            out.print(tables.blamed(slower(before, profile.means()), str(asked.against)))
     if asked.json_file:
-        _write(asked.json_file, record.as_json(drawn))
+        write_file(asked.json_file, record.as_json(drawn))
     if asked.svg:
         console.print(f"Picture: {asked.svg}")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _exit_code(drawn: list[Waterfall | Profile]) -> int:

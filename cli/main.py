@@ -19,19 +19,28 @@ COMMANDS: Mapping[str, str] = {
     "build": "Build model.pt and checkpoint.tl into the repository.",
     "train": "Train a bundle on scored excerpts.",
     "train-multitask": "Train a bundle on several tasks at once, with teachers.",
-    "refit": "Fit a bundle's forest and gate anew, the encoder kept.",
-    "gate": "Show what policy cascade saves and costs; fit its gate.",
+    "refit": "Fit a bundle's forest anew, the encoder kept.",
     "evaluate": "Measure the error of encoder, forest and blend.",
     "compare": "Compare any two pipelines or models under the same load.",
-    "explain": "Show where the time of requests goes: waterfall and critical path.",
+    "capacity": "Find the highest rate at which a bound on latency holds.",
+    "explain": "Show where the time of requests goes.",
+    "watch": "Say at any time what a split or a shadow shows.",
     "placements": "Measure pipelines by placement and batch size.",
     "bench": "Measure what orchestration adds.",
     "faults": "Break a server in every known way and judge its answers.",
     "soak": "Send tens of thousands of requests; judge answers and growth.",
     "random-encoder": "Copy the repository with random weights of BERT-large's size.",
+    "bench-bulk": "Measure what Ray Data costs bulk, and its memory.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }
-EXTRAS: Mapping[str, str] = {"bulk": "bulk,server", "compare": "compare", "explain": "compare", "page": "page"}
+EXTRAS: Mapping[str, str] = {
+    "bulk": "bulk,server",
+    "capacity": "compare",
+    "compare": "compare",
+    "explain": "compare",
+    "page": "page",
+    "watch": "compare",
+}
 """What to install for commands that need other extras than `server`."""
 
 IN_A_CHECKOUT = ("faults", "soak")

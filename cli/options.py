@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,19 +52,20 @@ data_licence_option = click.option(
 
 
 def server_options(command: Command) -> Command:
-    """Options that say where servers are and how to get in: `url`, and those that `access` takes."""
-    return click.option(
+    """Options that say where servers are and how to get in: `url`, and those that `AskedAccess` takes."""
+    url = click.option(
         "--url",
         "urls",
         multiple=True,
         default=(DEFAULT_URL,),
         show_default=True,
         help="grpc://HOST:PORT or http://HOST:PORT; grpcs:// or https:// for TLS. Several share the requests.",
-    )(access_options(command))
+    )
+    return url(access_options(command))
 
 
 def access_options(command: Command) -> Command:
-    """Options that say how to get in at a server: those that `access` takes."""
+    """Options that say how to get in at a server: those that `AskedAccess` takes."""
     options = (
         click.option("--ca", type=_FILE, help="Certificates to trust, PEM.  [default: the system's]"),
         click.option("--certificate", type=_FILE, help="The client's own certificate, PEM."),
@@ -82,26 +84,30 @@ def access_options(command: Command) -> Command:
     return command
 
 
-def access(
-    ca: Path | None,
-    certificate: Path | None,
-    key: Path | None,
-    headers: Sequence[str],
-    token: str | None,
-    compression: Any,
-) -> Access:
-    """What `server_options` gave.
+@dataclass(frozen=True, kw_only=True)
+class AskedAccess:
+    """What `access_options` gave."""
 
-    Raises:
-        click.BadParameter: if a header is not NAME:VALUE.
-        ValueError: as `Access` does.
-    """
-    pairs: dict[str, str] = {}
-    for header in headers:
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            raise click.BadParameter(f"{header!r} is not NAME:VALUE", param_hint="--header")
-        if name.strip().lower() in {each.lower() for each in pairs}:
-            raise click.BadParameter(f"{name.strip()} is there twice", param_hint="--header")
-        pairs[name.strip()] = value.strip()
-    return Access(ca, certificate, key, pairs, token or None, compression)
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    headers: tuple[str, ...]
+    token: str | None
+    compression: Any
+
+    def access(self) -> Access:
+        """How to get in at a server.
+
+        Raises:
+            click.BadParameter: if a header is not NAME:VALUE.
+            ValueError: as `Access` does.
+        """
+        pairs: dict[str, str] = {}
+        for header in self.headers:
+            name, colon, value = header.partition(":")
+            if not colon or not name.strip():
+                raise click.BadParameter(f"{header!r} is not NAME:VALUE", param_hint="--header")
+            if name.strip().lower() in {each.lower() for each in pairs}:
+                raise click.BadParameter(f"{name.strip()} is there twice", param_hint="--header")
+            pairs[name.strip()] = value.strip()
+        return Access(self.ca, self.certificate, self.key, pairs, self.token or None, self.compression)

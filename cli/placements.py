@@ -10,12 +10,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from readability_triton.cli.compare import tokenizer, write
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import one_line
 from readability_triton.cli.options import model_repository_option
 from readability_triton.cli.samples import sample_passages
 from readability_triton.cli.starting import starting
+from readability_triton.cli.workload import tokenizer, write
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.compare.peak import Use
 from readability_triton.compare.placements import (

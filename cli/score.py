@@ -12,7 +12,7 @@ from rich.console import Console
 from readability_triton.cli import report
 from readability_triton.cli.display import console, progress
 from readability_triton.cli.failures import EXIT_CODES, one_line
-from readability_triton.cli.options import access, server_options
+from readability_triton.cli.options import AskedAccess, server_options
 from readability_triton.client.documents import ScoredDocument, score_documents
 from readability_triton.client.errors import InvalidRequestError, ReadabilityError
 from readability_triton.client.file_text import expand, file_text
@@ -40,8 +40,8 @@ Columns:
 \b
 With the project's own weights, ± held 90.2 % of texts not calibrated on (mean of 20 splits; 89.7 to 90.5 % by band of
 length), and the level of a single sentence errs by 0.49 levels (root mean square); levels of longer texts were not
-measured. Both are blank where they do not hold: with another --bert-weight than the fitted one, in degraded answers and
-rows that skip the encoder, and on servers whose configuration has none. CSV and JSON: columns low, high and level.
+measured. Both are blank where they do not hold: with another --bert-weight than the fitted one, in degraded answers,
+and on servers whose configuration has none. CSV and JSON: columns low, high and level.
 
 \b
 Examples:
@@ -65,7 +65,7 @@ pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
 @click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that takes over; '' for none.")
 @click.option(
     "--policy",
-    help="Of bls_pipeline: parallel, cascade, deadline, fallback, graph, guard; '' for its own.  [default: guard]",
+    help="Of bls_pipeline: parallel, deadline, fallback, graph, guard; '' for its own.  [default: guard]",
 )
 @click.option("--strict", is_flag=True, help="Refuse short texts, other languages and what is no prose.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")
@@ -106,8 +106,8 @@ def score(files: tuple[str, ...], style: str, **options: Any) -> None:
         raise SystemExit(EXIT_CODES[InvalidRequestError])
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(AskedAccess):
     """The command's options."""
 
     model_name: str
@@ -124,12 +124,6 @@ class Asked:
     retries: int | None
     timeout: float
     urls: tuple[str, ...]
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    headers: tuple[str, ...]
-    token: str | None
-    compression: str | None
 
     def scorer(self, retries: int, in_flight: int | None = None) -> Scorer:
         """A scorer as these ask for."""
@@ -140,7 +134,7 @@ class Asked:
             timeout_s=self.timeout,
             parameters=self.parameters(),
             details=self.model_name == PIPELINE,
-            access=access(self.ca, self.certificate, self.key, self.headers, self.token, self.compression),
+            access=self.access(),
             in_flight=in_flight or self.workers,
             retries=retries,
         )

@@ -15,6 +15,7 @@ from readability_triton.client.errors import (
 )
 from readability_triton.client.scorer import Scorer
 from readability_triton.client.scores import Details, Scores
+from readability_triton.client.split import Split
 
 __all__ = [
     "Access",
@@ -31,4 +32,5 @@ __all__ = [
     "Scores",
     "ServerBusyError",
     "ServerUnreachableError",
+    "Split",
 ]

@@ -5,6 +5,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ from readability_triton.client.rows import Missing, row_in_call
 from readability_triton.client.scores import Scores
 from readability_triton.client.served_model import ServedModel
 from readability_triton.client.servers import PROBE_S, Server, Servers, may_ask_elsewhere, may_retry, pause_s
+from readability_triton.client.split import Route
 from readability_triton.client.transports.grpc import AsyncGrpcTransport
 from readability_triton.client.transports.http import AsyncHttpTransport
 from readability_triton.client.transports.transport import AsyncTransport
@@ -63,11 +65,12 @@ class AsyncScorer(Connection[AsyncTransport]):
         texts: Iterable[Any],
         bert_weight: float | Sequence[float] | None = None,
         missing: Missing = "refuse",
+        key: str | None = None,
     ) -> Scores:
         """Score any number of texts; see `readability_triton.client.scorer.Scorer.score`."""
         rows, cut = self._read(texts, bert_weight, missing, await self.served_model())
         try:
-            parts = await in_order_async(self._score_batch, cut, self._in_flight)
+            parts = await in_order_async(partial(self._score_batch, self._route(key)), cut, self._in_flight)
         except InvalidRequestError as error:
             raise row_in_call(error, rows.at) from error
         return Scores.joined(parts).spread(rows.at, rows.total)
@@ -78,25 +81,27 @@ class AsyncScorer(Connection[AsyncTransport]):
             self._served_model = await self._first_answer(self._describe)
         return self._served_model
 
-    async def _score_batch(self, batch: Batch) -> Scores:
+    async def _score_batch(self, route: Route, batch: Batch) -> Scores:
         try:
-            return await self._first_answer(lambda name: self._infer(name, batch))
+            with route.recorded(len(batch.excerpts)) as given:
+                given.append(await self._first_answer(lambda name: self._infer(name, batch), route.names))
+                return given[0]
         except InvalidRequestError as error:
             raise row_in_call(error, range(batch.start, batch.start + len(batch.excerpts))) from error
 
-    async def _first_answer(self, ask: Callable[[str], Awaitable[Result]]) -> Result:
+    async def _first_answer(self, ask: Callable[[str], Awaitable[Result]], names: Sequence[str] = ()) -> Result:
         """Ask the first pipeline, then the other; and again, after pauses, if that may help."""
         for number in range(1, self._retries + 1):
             try:
-                return await self._ask_pipelines(ask)
+                return await self._ask_pipelines(ask, names or self.model_names)
             except ReadabilityError as error:
                 if not may_retry(error):
                     raise
             await asyncio.sleep(pause_s(number))
-        return await self._ask_pipelines(ask)
+        return await self._ask_pipelines(ask, names or self.model_names)
 
-    async def _ask_pipelines(self, ask: Callable[[str], Awaitable[Result]]) -> Result:
-        *earlier, last = self.model_names
+    async def _ask_pipelines(self, ask: Callable[[str], Awaitable[Result]], names: Sequence[str]) -> Result:
+        *earlier, last = names
         for name in earlier:
             try:
                 return await self._beside_neighbours(ask, name)

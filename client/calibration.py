@@ -5,17 +5,17 @@ were calibrated on, has neither: NaN and None take the place of a number that wo
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from readability_triton.client.scores import Levels
 from readability_triton.client.served_model import ServedModel
 from readability_triton.stages.text import words
 
 ENSEMBLE = "ensemble_all"
 """The route of rows that a policy hands to the ensemble."""
-
-Levels = tuple[str | None, ...]
 
 
 def are_calibrated(
@@ -70,10 +70,24 @@ def intervals_and_levels(
     levels: list[str | None] = [None] * len(scores)
     if not model.is_calibrated:
         return intervals, tuple(levels)
-    rows = np.flatnonzero(calibrated)
+    (rows,) = calibrated.nonzero()
     lengths = np.array([len(words(texts[row].decode(errors="replace"))) for row in rows], dtype=np.int64)
     if model.intervals is not None:
-        intervals[rows] = np.stack(model.intervals.interval(scores[rows].astype(np.float64), lengths), axis=1)
-    for row in rows[lengths > 0]:
-        levels[row] = model.level(float(scores[row]))
+        intervals[rows, 0], intervals[rows, 1] = model.intervals.interval(scores[rows].astype(np.float64), lengths)
+    for row, score in zip(rows[lengths > 0].tolist(), scores[rows[lengths > 0]].tolist(), strict=True):
+        levels[row] = model.level(score)
     return intervals, tuple(levels)
+
+
+def of_answer(
+    model: ServedModel,
+    scores: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    routes: NDArray[Any] | None,
+    degraded: NDArray[np.bool_] | None,
+    texts: NDArray[Any],
+) -> tuple[NDArray[np.float32], Levels]:
+    """Intervals FP32 [N, 2] and N levels of the scores in an answer; arguments as above, `routes` and `texts` UTF-8."""
+    names = None if routes is None else [route.decode() for route in routes.tolist()]
+    calibrated = are_calibrated(model, scores, weights, names, degraded)
+    return intervals_and_levels(model, scores, texts.tolist(), calibrated)

@@ -22,6 +22,7 @@ from readability_triton.client.protocol import (
 from readability_triton.client.rows import Missing, Rows, read_rows
 from readability_triton.client.served_model import ServedModel
 from readability_triton.client.servers import Server, Servers
+from readability_triton.client.split import Route, Split
 from readability_triton.client.transports.transport import InferRequest, Parameter
 
 DEFAULT_BATCH_SIZE = 32
@@ -47,10 +48,12 @@ class Connection(Generic[T]):
         in_flight: requests that one call of `score` may have under way at a time.
         retries: how often a request is sent again, after a pause that doubles, when every server is busy, is not ready
             or cannot be reached.
+        split: sends a share of the calls to another pipeline, such as `{"bls_pipeline": 0.1}`; a `Split` says more. The
+            rest goes to the first of `model_name` and `fallback` that is another one.
 
     Raises:
-        ValueError: for a url that is none of these, a batch size or a number in flight below 1, negative retries, or a
-            certificate for an address without TLS.
+        ValueError: for a url that is none of these, a batch size or a number in flight below 1, negative retries, a
+            certificate for an address without TLS, or a split without two pipelines.
         OSError: if a certificate cannot be read.
     """
 
@@ -69,6 +72,7 @@ class Connection(Generic[T]):
         access: Access = Access(),  # noqa: B008 - frozen
         in_flight: int = 1,
         retries: int = 0,
+        split: Mapping[str, float] | Split | None = None,
     ) -> None:
         self._addresses = Address.parse_all(url)
         check_batch_size(batch_size)
@@ -82,6 +86,7 @@ class Connection(Generic[T]):
         self._batch_size, self._in_flight = batch_size, in_flight
         self._timeout_s, self._retries = timeout_s, retries
         self._options = RequestOptions(parameters or {}, details)
+        self._split = self._checked(Split.of(split))
         self._served_model: ServedModel | None = None
         self._described: dict[str, ServedModel] = {}
         self._start()
@@ -89,6 +94,14 @@ class Connection(Generic[T]):
     def _start(self) -> None:
         """Prepare for connections."""
         raise NotImplementedError
+
+    def _checked(self, split: Split | None) -> Split | None:
+        if split and not set(self.model_names) - {split.candidate}:
+            raise ValueError(f"{split.candidate} gets a share, and there is no other pipeline: name one as model_name")
+        return split
+
+    def _route(self, key: str | None) -> Route:
+        return Route.of(self.model_names, self._split, key)
 
     def _open_servers(self) -> Servers[T]:
         return Servers([Server(address.url, self._open(address)) for address in self._addresses])

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from readability_triton.client.calibration import are_calibrated, intervals_and_levels
+from readability_triton.client import calibration
 from readability_triton.client.errors import (
     AccessDeniedError,
     InferenceError,
@@ -144,9 +145,11 @@ def weights_of(weights: float | Sequence[float], n_texts: int) -> NDArray[np.flo
         ValueError: if there are not as many weights as texts.
     """
     shares = np.asarray(weights, dtype=np.float32)
-    if shares.ndim and shares.shape != (n_texts,):
+    if not shares.ndim:
+        return np.full(n_texts, shares)
+    if shares.shape != (n_texts,):
         raise ValueError(f"{n_texts} texts but {shares.size} weights")
-    return np.ascontiguousarray(np.broadcast_to(shares, n_texts))
+    return np.ascontiguousarray(shares)
 
 
 def check_batch_size(size: int) -> None:
@@ -193,24 +196,25 @@ def read_scores(answer: Answer, model: ServedModel, batch: Batch, details: bool)
     Raises:
         InferenceServerException: if an output is missing, or not of its type and [B, 1].
     """
+    n_rows = len(batch.excerpts)
 
     def read(output: str) -> NDArray[Any]:
-        dtype = OUTPUT_TYPES[output]
-        return column(answer, model.name, output, len(batch.excerpts), dtype)[:, 0]
+        return column(answer, model.name, output, n_rows, OUTPUT_TYPES[output])[:, 0]
+
+    def read_optional(output: str) -> NDArray[Any] | None:
+        return None if answer.as_numpy(output) is None else read(output)
 
     values = read("SCORE")
-    has_routes = all(answer.as_numpy(name) is not None for name in ROUTING)
-    routes = tuple(each.decode() for each in read("ROUTE")) if has_routes else None
-    is_degraded = read("DEGRADED") if has_routes else None
-    calibrated = are_calibrated(model, values, batch.weights[:, 0], routes, is_degraded)
-    intervals, levels = intervals_and_levels(model, values, batch.excerpts[:, 0].tolist(), calibrated)
-    flags = None if answer.as_numpy(FLAGS) is None else tuple(map(_flags, read(FLAGS)))
-    scores = Scores(values, (model.name,) * len(values), intervals, levels, flags=flags)
-    if not details:
-        return scores
-    if routes is None or is_degraded is None:
-        return replace(scores, details=Details.unknown(len(values), model.name))
-    return replace(scores, details=Details(read("BERT_SCORE"), read("CUML_SCORE"), routes, is_degraded))
+    route, degraded, flags = read_optional("ROUTE"), read_optional("DEGRADED"), read_optional(FLAGS)
+    found = None
+    if details and (route is None or degraded is None):
+        found = Details.unknown(n_rows, model.name)
+    elif details and route is not None and degraded is not None:
+        routes = tuple(each.decode() for each in route.tolist())
+        found = Details(read("BERT_SCORE"), read("CUML_SCORE"), routes, degraded)
+    later = partial(calibration.of_answer, model, values, batch.weights[:, 0], route, degraded, batch.excerpts[:, 0])
+    known_flags = None if flags is None else tuple(map(_flags, flags.tolist()))
+    return Scores.deferred(values, (model.name,) * n_rows, later, found, known_flags)
 
 
 def _flags(flags: bytes) -> tuple[str, ...]:
@@ -224,13 +228,12 @@ def column(answer: Answer, model: str, output: str, n_rows: int, dtype: Any) -> 
         InferenceServerException: if it is missing or of another shape or type; nothing is reshaped or broadcast.
     """
     array = answer.as_numpy(output)
+    if array is not None and array.dtype == dtype and array.shape == (n_rows, 1):
+        return array
     expected = f"expected {np.dtype(dtype)} [{n_rows}, 1]"
     if array is None:
         raise InferenceServerException(f"{model} answered without output {output}; {expected}")
-    if array.dtype != dtype or array.shape != (n_rows, 1):
-        found = f"{array.dtype} {list(array.shape)}"
-        raise InferenceServerException(f"output {output} of {model} is {found}; {expected}")
-    return array
+    raise InferenceServerException(f"output {output} of {model} is {array.dtype} {list(array.shape)}; {expected}")
 
 
 def translate(error: Exception, first_row: int = 0, url: str = DEFAULT_URL) -> ReadabilityError:

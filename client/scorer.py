@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from tritonclient.utils import InferenceServerException
@@ -15,6 +16,7 @@ from readability_triton.client.rows import Missing, row_in_call
 from readability_triton.client.scores import Scores
 from readability_triton.client.served_model import ServedModel
 from readability_triton.client.servers import PROBE_S, Server, Servers, may_ask_elsewhere, may_retry, pause_s
+from readability_triton.client.split import Route
 from readability_triton.client.transports.grpc import GrpcTransport
 from readability_triton.client.transports.http import HttpTransport
 from readability_triton.client.transports.transport import Transport
@@ -52,6 +54,7 @@ class Scorer(Connection[Transport]):
         bert_weight: float | Sequence[float] | None = None,
         on_progress: Callable[[int], None] = lambda _: None,
         missing: Missing = "refuse",
+        key: str | None = None,
     ) -> Scores:
         """Score any number of texts, sent in batches that the server takes.
 
@@ -61,6 +64,8 @@ class Scorer(Connection[Transport]):
                 weight that the served model was fitted with.
             on_progress: called after each request with the number of texts just scored.
             missing: "refuse" None, NaN and other gaps, or give them the score "nan".
+            key: whose call it is, such as a user's id: with a `split`, the same key meets the same pipeline. Without a
+                key, each call is drawn.
 
         Returns:
             Scores in the order of `texts`, each with the pipeline that answered, an interval and a CEFR level;
@@ -77,9 +82,9 @@ class Scorer(Connection[Transport]):
             ForkedProcessError: over gRPC, if it was used before this process was forked.
         """
         rows, cut = self._read(texts, bert_weight, missing, self.served_model())
-        parts = []
+        parts, score_batch = [], partial(self._score_batch, self._route(key))
         try:
-            for part in in_order(self._score_batch, cut, min(self._in_flight, len(cut))):
+            for part in in_order(score_batch, cut, min(self._in_flight, len(cut))):
                 parts.append(part)
                 on_progress(len(part.values))
         except InvalidRequestError as error:
@@ -92,25 +97,27 @@ class Scorer(Connection[Transport]):
             self._served_model = self._first_answer(self._describe)
         return self._served_model
 
-    def _score_batch(self, batch: Batch) -> Scores:
+    def _score_batch(self, route: Route, batch: Batch) -> Scores:
         try:
-            return self._first_answer(lambda name: self._infer(name, batch))
+            with route.recorded(len(batch.excerpts)) as given:
+                given.append(self._first_answer(lambda name: self._infer(name, batch), route.names))
+                return given[0]
         except InvalidRequestError as error:
             raise row_in_call(error, range(batch.start, batch.start + len(batch.excerpts))) from error
 
-    def _first_answer(self, ask: Callable[[str], Result]) -> Result:
+    def _first_answer(self, ask: Callable[[str], Result], names: Sequence[str] = ()) -> Result:
         """Ask the first pipeline, then the other; and again, after pauses, if that may help."""
         for number in range(1, self._retries + 1):
             try:
-                return self._ask_pipelines(ask)
+                return self._ask_pipelines(ask, names or self.model_names)
             except ReadabilityError as error:
                 if not may_retry(error):
                     raise
             time.sleep(pause_s(number))
-        return self._ask_pipelines(ask)
+        return self._ask_pipelines(ask, names or self.model_names)
 
-    def _ask_pipelines(self, ask: Callable[[str], Result]) -> Result:
-        *earlier, last = self.model_names
+    def _ask_pipelines(self, ask: Callable[[str], Result], names: Sequence[str]) -> Result:
+        *earlier, last = names
         for name in earlier:
             try:
                 return self._beside_neighbours(ask, name)

@@ -1,13 +1,15 @@
 """What a call of the scorer gives back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Name = TypeVar("Name")
+
+Levels = tuple[str | None, ...]
 
 Flags = tuple[str, ...]
 """What makes a score doubtful, such as `("short", "language:fr")`; empty for most texts."""
@@ -74,9 +76,42 @@ class Scores:
     values: NDArray[np.float32]
     answered_by: tuple[str, ...]
     interval: NDArray[np.float32]
-    level: tuple[str | None, ...]
+    level: Levels
     details: Details | None = None
     flags: tuple[Flags | None, ...] | None = None
+
+    @classmethod
+    def deferred(
+        cls,
+        values: NDArray[np.float32],
+        answered_by: tuple[str, ...],
+        intervals_and_levels: Callable[[], tuple[NDArray[np.float32], Levels]],
+        details: Details | None,
+        flags: tuple[Flags | None, ...] | None,
+    ) -> "Scores":
+        """Scores whose intervals and levels are computed when they are first read: a single request takes longer else.
+
+        Args:
+            values: FP32 [N].
+            answered_by: N names.
+            details: if requested.
+            flags: N times the flags, or None.
+            intervals_and_levels: computes the other two; can be pickled, as `Scores` can.
+        """
+        scores = cls.__new__(cls)
+        vars(scores).update(values=values, answered_by=answered_by, details=details, flags=flags)
+        vars(scores)["_intervals_and_levels"] = intervals_and_levels
+        return scores
+
+    if not TYPE_CHECKING:  # a checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """`interval` and `level` of deferred scores, kept once computed."""
+            if name not in ("interval", "level") or "_intervals_and_levels" not in vars(self):
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            interval, level = vars(self)["_intervals_and_levels"]()
+            vars(self).update(interval=interval, level=level)
+            return vars(self)[name]
 
     def spread(self, at: NDArray[np.int64], total: int) -> "Scores":
         """These as rows `at` of `total`; the others NaN, without a level and answered by nothing."""
@@ -97,6 +132,8 @@ class Scores:
     @classmethod
     def joined(cls, parts: "Sequence[Scores]") -> "Scores":
         """The scores of several requests, one after the other; their details if all have some."""
+        if len(parts) == 1:
+            return parts[0]
         no_values, no_intervals = np.empty(0, dtype=np.float32), np.empty((0, 2), dtype=np.float32)
         details = [part.details for part in parts if part.details is not None]
         return cls(

@@ -78,6 +78,8 @@ class Servers(Generic[T]):
 
         None if there is none.
         """
+        if len(self._servers) == 1:
+            return None if tried or self._servers[0].failures else self._servers[0]
         with self._lock:
             self._turn += 1
             candidates = [server for server in self._servers if not server.failures and server not in tried]

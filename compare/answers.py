@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from readability_triton.compare.callers import Outputs
+from readability_triton.compare.workload import Outputs
 
 
 class Answers:
@@ -42,6 +42,19 @@ class Agreement:
     def same(self) -> bool:
         """Whether all answers are the same, up to the tolerance; not where there was nothing to compare."""
         return self.compared > 0 and self.largest <= self.tolerance
+
+    def in_words(self, arms: str) -> str:
+        """A sentence; `arms` are those that do not give the same answers."""
+        if not self.compared:
+            return "No answers could be compared: whether the two agree is not known."
+        if self.same:
+            return (
+                f"Both give the same answers to {self.compared} requests, to {max(self.largest, self.tolerance):.0e}."
+            )
+        return (
+            f"WRONG: {arms} do not give the same answers. The largest difference is {self.largest:.2g}, at request "
+            f"{self.where}; {self.tolerance:.0e} is allowed."
+        )
 
 
 def agreement(one: Answers, other: Answers, tolerance: float) -> Agreement:

@@ -3,7 +3,8 @@
 import io
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
@@ -102,6 +103,63 @@ def lines(series: Sequence[tuple[str, Sequence[float], Sequence[float]]], x_labe
     return _finish(figure, axes)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """What is drawn of one arm against its rate.
+
+    Attributes:
+        label: what the arm is called.
+        latency: by percentile, rates and milliseconds.
+        goodput: rates, and answers within the bound a second.
+        capacity: low end, value and high end of the rate at which the bound holds; None if not known.
+    """
+
+    label: str
+    latency: Mapping[str, Sequence[tuple[float, float]]]
+    goodput: Sequence[tuple[float, float]]
+    capacity: tuple[float, float, float] | None
+
+
+LINES = (":", "-", "--")
+BEYOND = 2.5
+"""Times the bound at which an axis of latencies ends: a queue that grows has no height of its own."""
+
+
+def latency_against_rate(curves: Sequence[Curve], bound_ms: float) -> str:
+    """Percentiles of each arm, with the bound across and the capacity as a band."""
+    figure, axes = _figure(height=3.4)
+    axes.axhline(bound_ms, color="#777777", linewidth=1)
+    axes.annotate(
+        f"bound, {bound_ms:g} ms", (0.01, bound_ms), xycoords=("axes fraction", "data"), va="bottom", fontsize=8
+    )
+    for curve, colour in zip(curves, COLOURS, strict=False):
+        for (name, points), line in zip(curve.latency.items(), LINES, strict=False):
+            if points:
+                axes.plot(*zip(*points, strict=True), line, color=colour, marker=".", label=f"{curve.label}, {name}")
+        _band(axes, curve, colour)
+    axes.set(xlabel="requests a second", ylabel="latency, ms", ylim=(0, BEYOND * bound_ms))
+    return _finish(figure, axes)
+
+
+def goodput_against_rate(curves: Sequence[Curve]) -> str:
+    """Answers within the bound a second; on the diagonal every request has one."""
+    figure, axes = _figure(height=3.4)
+    top = max(rate for curve in curves for rate, _ in curve.goodput)
+    axes.plot([0, top], [0, top], color="#999999", linewidth=0.8)
+    for curve, colour in zip(curves, COLOURS, strict=False):
+        axes.plot(*zip(*curve.goodput, strict=True), color=colour, marker=".", label=curve.label)
+        _band(axes, curve, colour)
+    axes.set(xlabel="requests a second", ylabel="answered within the bound, a second", xlim=(0, None), ylim=(0, None))
+    return _finish(figure, axes)
+
+
+def _band(axes: Axes, curve: Curve, colour: str) -> None:
+    if curve.capacity is not None:
+        low, rate, high = curve.capacity
+        axes.axvspan(low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.axvline(rate, color=colour, linewidth=1)
+
+
 def _figure(height: float = 2.9) -> tuple[Figure, Axes]:
     """As wide as a phone at the size of its text, so that nothing has to be shrunk there."""
     figure = Figure(figsize=(4.7, height), layout="constrained")
@@ -122,6 +180,11 @@ def _finish(figure: Figure, axes: Axes) -> str:
         figure.savefig(written, format="svg", metadata={"Date": None})
     _, _, svg = written.getvalue().partition("<svg")
     return _with_ids_of_its_own(f"<svg{svg}")
+
+
+def as_file(svg: str) -> str:
+    """A picture for a file of its own."""
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{svg}'
 
 
 def _with_ids_of_its_own(svg: str) -> str:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from readability_triton.client.protocol import Address, translate
+from readability_triton.client.access import Access
+from readability_triton.client.protocol import translate
 from readability_triton.client.served_model import ServedModel
 from readability_triton.compare import environment
 from readability_triton.compare.arm import HYBRID, Arm
-from readability_triton.compare.callers import make_caller, outputs_to_request
+from readability_triton.compare.callers import Target, make_target, outputs_to_request
+from readability_triton.compare.client_process import ClientProcess
+from readability_triton.compare.connection import open_client
 from readability_triton.compare.experiment import Experiment, Outcome, Plan, Progress
 from readability_triton.compare.input_data import read_input_data
 from readability_triton.compare.workload import Workload, of_texts
@@ -58,6 +61,7 @@ async def run_comparison(
     repository: Path,
     progress: Progress,
     metrics_url: str | None = None,
+    access: Access = Access(),  # noqa: B008 - frozen
 ) -> Comparison:
     """Compare two arms on the server at `url`.
 
@@ -65,45 +69,55 @@ async def run_comparison(
         arms: what to compare.
         plan: what to measure.
         requests: texts, or a file of requests in perf_analyzer's JSON format.
-        url: `grpc://host:port`.
+        url: `grpc://host:port` or `grpcs://host:port`.
         repository: where `hybrid` finds its stages.
         progress: how to show progress.
         metrics_url: of the server's metrics, for the stages of `bls_pipeline`; None to leave them out.
+        access: certificates, headers, a token, compression.
 
     Raises:
         ValueError: if the url is not one of gRPC, or the requests do not fit the first arm.
         ReadabilityError: if the server or an arm does not answer.
+        ClientProcessError: if the process that sends requests does not start.
         OSError: if a file cannot be read.
     """
-    address = Address.parse(url)
-    if address.scheme != "grpc":
-        raise ValueError(f"{url} is not a gRPC address")
-    async with InferenceServerClient(address.location) as client:
+    async with open_client(url, access) as client:
         try:
             described = await environment.describe_environment(client, url, arms)
-            workload = await _workload(requests, arms, client)
+            workload = await make_workload(requests, arms, client)
             outputs = await outputs_to_request(arms, client)
-            first, second = (make_caller(arm, workload, client, repository, outputs) for arm in arms)
-            beside, n_beside = None, 1
+            targets: list[Target] = [make_target(arm, workload, repository, outputs) for arm in arms]
+            n_beside = 1
             if plan.beside:
-                long = await _workload(_of_length(requests, plan.beside), arms, client)
-                one, other = (make_caller(arm, long, client, repository, outputs) for arm in arms)
-                beside, n_beside = (one, other), len(long.requests)
-            experiment = Experiment(
-                arms, (first, second), len(workload.requests), client, progress, beside, n_beside, metrics_url
-            )
+                long = await make_workload(of_length(requests, plan.beside), arms, client)
+                targets += [make_target(arm, long, repository, outputs) for arm in arms]
+                n_beside = len(long.requests)
         except InferenceServerException as error:
             raise translate(error, url=url) from error
-        return Comparison(await experiment.run(plan), workload, described)
+        async with ClientProcess(targets, url, access) as sender:
+            experiment = Experiment(arms, sender, len(workload.requests), client, progress, n_beside, metrics_url)
+            return Comparison(await experiment.run(plan), workload, described)
 
 
-def _of_length(requests: Texts | Path, batch: int) -> Texts:
+def of_length(requests: Texts | Path, batch: int) -> Texts:
+    """The same texts, so many in a request.
+
+    Raises:
+        ValueError: if there are no texts but a file of requests.
+    """
     if isinstance(requests, Path):
         raise ValueError("a mixed load needs texts, not a file of requests")
     return replace(requests, batch=batch)
 
 
-async def _workload(requests: Texts | Path, arms: tuple[Arm, Arm], client: InferenceServerClient) -> Workload:
+async def make_workload(requests: Texts | Path, arms: Sequence[Arm], client: InferenceServerClient) -> Workload:
+    """The requests for all arms, by the inputs of the first and the weight that its models were fitted with.
+
+    Raises:
+        ValueError: if the requests do not fit the first arm.
+        OSError: if their file cannot be read.
+        InferenceServerException: if the server does not answer.
+    """
     if isinstance(requests, Path):
         metadata = await client.get_model_metadata(arms[0].model, as_json=True)
         return read_input_data(requests, metadata.get("inputs", []))

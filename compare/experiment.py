@@ -4,34 +4,30 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from readability_triton.client.protocol import translate
 from readability_triton.compare import stage_times
 from readability_triton.compare.answers import Answers
 from readability_triton.compare.arm import HYBRID, Arm
 from readability_triton.compare.breakdown import Breakdown, between, snapshot
-from readability_triton.compare.callers import Caller
-from readability_triton.compare.figures import latencies, throughput
-from readability_triton.compare.load import (
-    Beside,
-    Block,
-    Closed,
-    Load,
-    Open,
-    Send,
-    poisson_schedule,
-    run_beside,
-    run_closed,
-    run_open,
+from readability_triton.compare.client_process import (
+    BesideJob,
+    ClientProcess,
+    ClosedJob,
+    Job,
+    OpenJob,
 )
+from readability_triton.compare.figures import latencies, throughput
+from readability_triton.compare.load import Beside, Block, Closed, Load, Open, poisson_schedule
+from readability_triton.compare.messages import read_outputs
 from readability_triton.compare.stage_times import StageTimes
+from readability_triton.compare.stopping import ServerLostError, check_arms, kept_if_stopped
 
 FEWEST_BLOCKS = 10
 BLOCKS = 25
@@ -40,7 +36,6 @@ LEAST_ARRIVALS = 10
 AUTO_RATE = 0.5
 """An open loop's rate, unless one is given, as a share of what the slower arm reached in the closed loops."""
 
-STOPPED_BY_USER = "stopped by the user"
 STEADY_ROUNDS = 3
 STEADY_WITHIN = 0.1
 ROUND_S = 0.5
@@ -51,8 +46,12 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 BESIDE_A_BLOCK = 1
 """Requests of the other client in a block of a load `Beside`, whose end is the end of the block."""
 
-Run = Callable[[Send, Send], Awaitable[Block]]
-"""Puts one arm through a block: how its requests are sent, and those of the other client, if there is one."""
+MakeJob = Callable[[int], Job]
+"""A block, as a job for the arm of a number."""
+
+BURSTS = 4
+"""A block of a closed loop has so many requests for each caller at least: it begins with a burst of one for each, and
+ends when the first callers find none; what lies between counts."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Measured:
 
     def answered(self) -> tuple[list[Block], list[Block]]:
         """The pairs of blocks in which each arm answered a request at least; the others have no latency to compare."""
-        pairs = [pair for pair in zip(*self.blocks, strict=True) if all(block.n_answered for block in pair)]
+        pairs = [pair for pair in zip(*self.blocks, strict=True) if all(block.counted for block in pair)]
         return [first for first, _ in pairs], [second for _, second in pairs]
 
 
@@ -120,61 +119,45 @@ class Outcome:
     incomplete: str | None = None
 
 
-class ServerLostError(RuntimeError):
-    """The server no longer answers."""
-
-
 class Experiment:
     """One comparison.
 
     Args:
-        arms: what to compare, and how to ask each.
-        callers: one for each arm.
-        n_requests: size of the workload that the callers know.
-        client: a connection for statistics and health; the callers' own will do.
+        arms: what to compare.
+        sender: sends requests: its targets are the two arms, then, for a load `Beside`, the two arms with the other
+            client's requests.
+        n_requests: size of the workload that the sender knows.
+        client: a connection for statistics and health.
         progress: how to show what is being done.
-        beside: callers for the other client of a load `Beside`.
-        n_beside: requests that these know.
+        n_beside: requests that it knows of the other client of a load `Beside`.
         metrics_url: of the server's metrics, for the stages of `bls_pipeline`; None to leave them out.
     """
 
     def __init__(
         self,
         arms: tuple[Arm, Arm],
-        callers: tuple[Caller, Caller],
+        sender: ClientProcess,
         n_requests: int,
         client: InferenceServerClient,
         progress: Progress,
-        beside: tuple[Caller, Caller] | None = None,
         n_beside: int = 1,
         metrics_url: str | None = None,
     ) -> None:
-        self._callers, self._n_requests = callers, n_requests
-        self._beside, self._n_beside = beside or callers, n_beside
+        self._sender, self._n_requests, self._n_beside = sender, n_requests, n_beside
         self._client, self._progress, self._metrics_url = client, progress, metrics_url
         self.outcome = Outcome(arms)
 
     async def run(self, plan: Plan) -> Outcome:
-        """Measure every load. If cancelled, or if the server is lost, the outcome so far, marked incomplete.
+        """Measure every load. If cancelled, or if server or client process is lost, the outcome so far, incomplete.
 
         Raises:
             ReadabilityError: if an arm does not answer the first request.
         """
         rng = random.Random(plan.seed)
-        for caller in self._callers:
-            try:
-                await caller(0)
-            except (InferenceServerException, OSError) as error:
-                raise translate(error) from error
-        try:
+        await check_arms(self._sender, 2)
+        with kept_if_stopped(self.outcome):
             for load in self._loads(plan):
                 await self._measure(load, plan, rng)
-        except asyncio.CancelledError:
-            self.outcome.incomplete = STOPPED_BY_USER
-            if task := asyncio.current_task():
-                task.uncancel()
-        except ServerLostError as error:
-            self.outcome.incomplete = str(error)
         return self.outcome
 
     def _loads(self, plan: Plan) -> Iterator[Load]:
@@ -234,7 +217,7 @@ class Experiment:
             if steady or seconds > longest:
                 return Measured(load, steady, seconds), rate
 
-    async def _round(self, run: Run, medians: tuple[list[float], list[float]]) -> float:
+    async def _round(self, run: MakeJob, medians: tuple[list[float], list[float]]) -> float:
         """Both arms once; their median latencies are added, and the lesser throughput is given back."""
         blocks = [(await self._run_block(run, arm))[0] for arm in range(2)]
         for arm, block in enumerate(blocks):
@@ -242,34 +225,32 @@ class Experiment:
             medians[arm].append(float(np.median(seconds)) if len(seconds) else np.nan)
         return min(block.throughput for block in blocks)
 
-    def _block(self, load: Load, seconds: float, rate: float, requests: Iterator[int], seed: int) -> Run:
+    def _block(self, load: Load, seconds: float, rate: float, requests: Iterator[int], seed: int) -> MakeJob:
         """A block that each arm can be put through: the same requests, in an open loop at the same times."""
         if isinstance(load, Open):
             schedule = poisson_schedule(load.rate, max(seconds, LEAST_ARRIVALS / load.rate), requests, seed)
-            return lambda send, _: run_open(send, schedule)
+            return lambda arm: OpenJob(arm, schedule)
         if isinstance(load, Beside):
             first = list(itertools.islice(requests, self._n_requests))
             beside = [number % self._n_beside for number in range(BESIDE_A_BLOCK)]
-            return lambda send, other: run_beside(
-                send, itertools.cycle(first), load.concurrency, other, beside, load.rows
-            )
-        chosen = list(itertools.islice(requests, max(2 * load.concurrency, round(rate * seconds))))
-        return lambda send, _: run_closed(send, chosen, load.concurrency)
+            return lambda arm: BesideJob(arm, first, load.concurrency, arm + 2, beside, load.rows)
+        outside = 2 * (load.concurrency - 1)
+        n_requests = max(BURSTS * load.concurrency, round(rate * seconds) + outside)
+        chosen = list(itertools.islice(requests, n_requests))
+        return lambda arm: ClosedJob(arm, chosen, load.concurrency)
 
-    async def _run_block(self, run: Run, arm: int) -> tuple[Block, Breakdown]:
-        caller, answers = self._callers[arm], self.outcome.answers[arm]
-
-        async def ask(request: int) -> None:
-            answers.note(request, await caller(request))
-
+    async def _run_block(self, make_job: MakeJob, arm: int) -> tuple[Block, Breakdown]:
         try:
             before = await snapshot(self._client)
-            block = await run(ask, self._beside[arm])
+            block = await self._sender.run(make_job(arm))
             if any(sample.error for sample in block.samples) and not await self._client.is_server_live():
                 raise ServerLostError("the server does not say that it is live any more")
-            return block, await self._spent(before, self.outcome.arms[arm].model, block.n_answered)
+            spent = await self._spent(before, self.outcome.arms[arm].model, block.n_answered)
         except InferenceServerException as error:
             raise ServerLostError(f"the server was lost: {error.message()}") from error
+        for request, answer in block.answers:
+            self.outcome.answers[arm].note(request, read_outputs(answer))
+        return replace(block, answers=()), spent
 
     async def _spent(self, before: Breakdown, model: str, n_answered: int) -> Breakdown:
         """What the server has done since `before`, once it has counted the requests that `model` answered."""

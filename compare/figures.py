@@ -44,13 +44,13 @@ class Compared:
 
 
 def latencies(blocks: Sequence[Block]) -> NDArray[np.float64]:
-    """Seconds of every answered request of some blocks."""
-    return np.array([sample.latency for block in blocks for sample in block.samples if sample.error is None])
+    """Seconds of every request that counts in some blocks."""
+    return np.array([sample.latency for block in blocks for sample in block.counted])
 
 
 def throughput(blocks: Sequence[Block]) -> float:
     """Answered requests a second over some blocks."""
-    return sum(block.n_answered for block in blocks) / sum(block.seconds for block in blocks)
+    return sum(len(block.counted) for block in blocks) / sum(block.counted_seconds for block in blocks)
 
 
 def shown_percentiles(n_requests: int) -> list[int]:
@@ -72,8 +72,8 @@ def compare_latency(
 
 def compare_throughput(first: Sequence[Block], second: Sequence[Block], confidence: float = 0.95) -> Compared:
     """Answered requests a second."""
-    counts = np.array([[block.n_answered for block in blocks] for blocks in (first, second)])
-    seconds = np.array([[block.seconds for block in blocks] for blocks in (first, second)])
+    counts = np.array([[len(block.counted) for block in blocks] for blocks in (first, second)])
+    seconds = np.array([[block.counted_seconds for block in blocks] for blocks in (first, second)])
 
     def figures(chosen: NDArray[np.intp]) -> NDArray[np.float64]:
         return (counts[:, chosen].sum(axis=1) / seconds[:, chosen].sum(axis=1))[:, None]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,8 +77,11 @@ class Block:
         samples: requests that were sent, in the order in which they came due.
         unsent: requests that came due while too many were in flight.
         seconds: how long the block took, to the last answer.
-        client_seconds: processor time that this process spent meanwhile.
+        client_seconds: processor time that the client spent meanwhile.
         beside: texts that the other client of a load `Beside` got scores for.
+        window: the part of the block that figures are of, in seconds since it began: after the first burst of a closed
+            loop and before its callers run out of requests; None for all of it.
+        answers: request numbers and answers, those only that differ from what the same request got before.
     """
 
     samples: Sequence[Sample]
@@ -86,16 +89,32 @@ class Block:
     seconds: float
     client_seconds: float
     beside: int = 0
+    window: tuple[float, float] | None = None
+    answers: Sequence[tuple[int, bytes]] = field(default=(), repr=False)
 
     @property
     def n_answered(self) -> int:
-        """Requests that got an answer."""
+        """Requests that got an answer, in the window or not."""
         return sum(sample.error is None for sample in self.samples)
 
     @property
+    def counted(self) -> list[Sample]:
+        """Answered requests whose answer came within the window."""
+        answered = [sample for sample in self.samples if sample.error is None]
+        if self.window is None:
+            return answered
+        begin, end = self.window
+        return [sample for sample in answered if begin < sample.done <= end]
+
+    @property
+    def counted_seconds(self) -> float:
+        """Length of the window."""
+        return self.seconds if self.window is None else self.window[1] - self.window[0]
+
+    @property
     def throughput(self) -> float:
-        """Answered requests a second."""
-        return self.n_answered / self.seconds
+        """Answered requests a second, within the window."""
+        return len(self.counted) / self.counted_seconds
 
 
 Send = Callable[[int], Awaitable[Any]]
@@ -113,7 +132,19 @@ async def run_closed(send: Send, requests: Sequence[int], concurrency: int) -> B
     async with asyncio.TaskGroup() as group:
         for _ in range(min(concurrency, len(requests))):
             group.create_task(caller())
-    return clock.block([sample for _, sample in sorted(samples)], 0)
+    in_order = [sample for _, sample in sorted(samples)]
+    return clock.block(in_order, 0, window=steady_window(in_order, concurrency))
+
+
+def steady_window(samples: Sequence[Sample], concurrency: int) -> tuple[float, float] | None:
+    """When a closed loop had `concurrency` requests in flight and the burst that it began with was answered.
+
+    None, for all of the block, if there were too few requests for such a time.
+    """
+    if concurrency == 1 or len(samples) < 3 * concurrency:
+        return None
+    done = sorted(sample.done for sample in samples)
+    return done[concurrency - 1], done[len(done) - concurrency]
 
 
 async def run_beside(
@@ -147,8 +178,20 @@ async def run_beside(
     return clock.block(sorted(samples, key=lambda sample: sample.due), 0, n_rows)
 
 
-async def run_open(send: Send, schedule: Sequence[tuple[float, int]], most_in_flight: int = MOST_IN_FLIGHT) -> Block:
-    """Send each request when it is due; `schedule` has seconds since the beginning, rising, and request numbers."""
+async def run_open(
+    send: Send,
+    schedule: Sequence[tuple[float, int]],
+    most_in_flight: int = MOST_IN_FLIGHT,
+    most_unsent: int | None = None,
+) -> Block:
+    """Send each request when it is due.
+
+    Args:
+        send: sends a request.
+        schedule: seconds since the beginning, rising, and request numbers.
+        most_in_flight: a request that comes due while so many wait is not sent.
+        most_unsent: after so many that were not sent the block ends early; None for never.
+    """
     clock, sent, unsent = _Clock(), list[asyncio.Task[Sample]](), 0
     flying = set[asyncio.Task[Sample]]()
     try:
@@ -156,6 +199,8 @@ async def run_open(send: Send, schedule: Sequence[tuple[float, int]], most_in_fl
             await asyncio.sleep(max(0.0, due - clock()))
             if len(flying) >= most_in_flight:
                 unsent += 1
+                if unsent == most_unsent:
+                    break
                 continue
             task = asyncio.create_task(_sample(send, request, due, clock))
             flying.add(task)
@@ -185,8 +230,14 @@ class _Clock:
     def __call__(self) -> float:
         return time.perf_counter() - self._start
 
-    def block(self, samples: Sequence[Sample], unsent: int, beside: int = 0) -> Block:
-        return Block(samples, unsent, self(), time.process_time() - self._client_start, beside)
+    def block(
+        self,
+        samples: Sequence[Sample],
+        unsent: int,
+        beside: int = 0,
+        window: tuple[float, float] | None = None,
+    ) -> Block:
+        return Block(samples, unsent, self(), time.process_time() - self._client_start, beside, window)
 
 
 async def _sample(send: Send, request: int, due: float, clock: _Clock) -> Sample:

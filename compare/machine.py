@@ -7,7 +7,12 @@ from pathlib import Path
 
 def describe_machine() -> str:
     """Processor, cores that this process may use, and Python."""
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    return f"{_processor()}, {n_cores()} cores, Python {platform.python_version()}"
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _processor() -> str:

@@ -11,7 +11,7 @@ from readability_triton.compare.environment import to_json
 from readability_triton.compare.experiment import Measured, Outcome
 from readability_triton.compare.figures import N_RESAMPLES
 from readability_triton.compare.summary import LoadSummary, Summary
-from readability_triton.compare.tables import STAGE_COLUMNS, STAGES_NOTE, rows, stage_rows
+from readability_triton.compare.tables import STAGE_COLUMNS, STAGES_NOTE, client_share, rows, stage_rows
 
 PAGES = Environment(
     loader=PackageLoader(__package__ or "readability_triton.compare"), autoescape=True, undefined=StrictUndefined
@@ -38,8 +38,7 @@ def as_html(outcome: Outcome, summary: Summary, about: Sequence[str], environmen
 def _load(labels: tuple[str, str], load: LoadSummary, measured: Measured) -> dict[str, Any]:
     requests = " and ".join(f"{arm.requests:,}" for arm in load.arms)
     lags = " and ".join(f"{arm.lag_ms[1]:.1f}" for arm in load.arms)
-    shares = " and ".join(f"{arm.client_share:.2f}" for arm in load.arms)
-    about = f"{requests} requests in {load.blocks} blocks each; the client used {shares} of a core"
+    about = f"{requests} requests in {load.blocks} blocks each; {client_share(load)}"
     return {
         "name": load.load,
         "about": about + (f", and sent 99 % of requests at most {lags} ms late." if load.rate is not None else "."),

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tritonclient.grpc.aio import InferenceServerClient
 
-from readability_triton.client.protocol import Address
+from readability_triton.client.access import Access
 from readability_triton.compare import charts, environment
 from readability_triton.compare.arm import HYBRID, parse_arm
-from readability_triton.compare.callers import SCORE, Caller, make_caller
+from readability_triton.compare.callers import SCORE, Caller, Callers, make_target
 from readability_triton.compare.comparison import fitted_weight
+from readability_triton.compare.connection import open_client
 from readability_triton.compare.load import run_closed
 from readability_triton.compare.page import PAGES
 from readability_triton.compare.peak import AtBatchSize, Use, best_use
@@ -90,16 +90,16 @@ async def measure_pipelines(
 ) -> None:
     """Measure every pipeline of the server at `url`, whose models are on `device`, and add it to `figures`."""
     arms = [parse_arm(name) for name in PIPELINES]
-    async with InferenceServerClient(Address.parse(url).location) as client:
+    async with open_client(url, Access()) as client:
         figures.about = await environment.describe_environment(client, url, arms)
         weight = await fitted_weight(arms, client)
-        workloads = {size: of_texts(texts, size, weight, tokenizer, "the sample passages") for size in sizes}
-        callers = {
-            label(arm.model, device): {
-                size: make_caller(arm, workload, client, repository, [SCORE]) for size, workload in workloads.items()
-            }
-            for arm in arms
-        }
+    workloads = {size: of_texts(texts, size, weight, tokenizer, "the sample passages") for size in sizes}
+    pairs = [(arm, size) for arm in arms for size in sizes]
+    targets = [make_target(arm, workloads[size], repository, [SCORE]) for arm, size in pairs]
+    async with Callers(targets, url, Access()) as each:
+        callers: dict[str, dict[int, Caller]] = {label(arm.model, device): {} for arm in arms}
+        for (arm, size), caller in zip(pairs, each, strict=True):
+            callers[label(arm.model, device)][size] = caller
         title = f"{device}, batch sizes {sizes[0]} to {sizes[-1]}"
         with progress(title, effort.rounds * len(arms) * len(sizes)) as on_progress:
             figures.rows |= await measure(

@@ -18,6 +18,7 @@ from readability_triton.compare.figures import (
     shown_percentiles,
 )
 from readability_triton.compare.load import Beside, Block, Open
+from readability_triton.compare.machine import n_cores
 from readability_triton.compare.stage_times import StageTimes
 
 FEWEST_FOR_INTERVALS = 3
@@ -32,7 +33,7 @@ class ArmUnderLoad:
         errors: messages of those that failed, with how often each came.
         unsent: requests that came due while too many were in flight.
         lag_ms: 50th and 99th percentile of how late the client sent requests; zero in a closed loop.
-        client_share: processor seconds that the client spent, by seconds that passed.
+        client_share: of the processors of the client's machine that the client took, between 0 and 1.
         spent: what the models of the server did while it ran, for whichever client.
         counted: requests of the arm's own model among those; None for `hybrid`, which is no model of the server.
     """
@@ -148,4 +149,5 @@ def _arm(measured: Measured, arm: int, model: str) -> ArmUnderLoad:
 
 
 def _client_share(blocks: Sequence[Block]) -> float:
-    return sum(block.client_seconds for block in blocks) / sum(block.seconds for block in blocks)
+    taken = sum(block.client_seconds for block in blocks) / sum(block.seconds for block in blocks)
+    return taken / n_cores()

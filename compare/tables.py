@@ -29,6 +29,7 @@ def as_table(summary: Summary, about: Sequence[str]) -> RenderableType:
     for load in summary.loads:
         parts += [Text(f"\n{load.load}", style="bold"), _figures(load), _breakdown(load)]
         parts += [_stages(load)] if load.stages else []
+        parts.append(Text(f"{client_share(load)[0].upper()}{client_share(load)[1:]}."))
     if summary.loads:
         note = f" {STAGES_NOTE}" if any(load.stages for load in summary.loads) else ""
         parts.append(Text(f"A figure in brackets is a 95 % interval. {BREAKDOWN_NOTE}{note}\n"))
@@ -48,6 +49,12 @@ def rows(load: LoadSummary) -> Iterator[tuple[str, ...]]:
     if beside := load.beside:
         gap = _interval(beside.difference, lambda per_second: f"{per_second:+.1f}")
         yield "beside/s", f"{beside.first:.1f}", f"{beside.second:.1f}", gap, _ratio(beside)
+
+
+def client_share(load: LoadSummary) -> str:
+    """What the client took for itself under both arms, in words."""
+    shares = " and ".join(f"{arm.client_share:.1%}" for arm in load.arms)
+    return f"the client took {shares} of the machine"
 
 
 def _figures(load: LoadSummary) -> Table:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Inputs = Mapping[str, NDArray[Any]]
+Outputs = Mapping[str, NDArray[Any]]
 SHORTEST_WORDS, LONGEST_WORDS = 1, 2000
 DISTRIBUTIONS = {
     "constant": lambda value: stats.uniform(value, 0),

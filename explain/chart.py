@@ -142,7 +142,7 @@ def _sentences(waterfall: Waterfall) -> tuple[str, ...]:
     return (
         f"Critical path: {', '.join([*named, f'hops {as_percent(hops)}'])}.",
         f"By kind: {', '.join(_by_kind(waterfall))}.",
-        *list(dict.fromkeys(_waits(waterfall)))[:MOST_WAITS],
+        *waits_of(waterfall),
     )
 
 
@@ -152,6 +152,11 @@ def _by_kind(waterfall: Waterfall) -> list[str]:
         spent[_KINDS.get(segment.kind, "hops")] += segment.duration_ms
     largest = sorted(spent.items(), key=lambda each: -each[1])
     return [f"{kind} {as_percent(ms / waterfall.total_ms)}" for kind, ms in largest]
+
+
+def waits_of(waterfall: Waterfall) -> list[str]:
+    """Sentences about who waited for whom, while both ran."""
+    return list(dict.fromkeys(_waits(waterfall)))[:MOST_WAITS]
 
 
 def _waits(waterfall: Waterfall) -> Iterable[str]:

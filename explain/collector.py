@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from readability_triton.explain.chart import MODELS, Key, busy_ms, on_path_ms, rows_of
-from readability_triton.explain.profile import PARTS, Profile, Seen, Summary
+from readability_triton.explain.profile import PARTS, Means, Profile, Seen, Summary
 from readability_triton.explain.waterfall import HOP, Kind, Waterfall
 
 MOST_KEPT = 4000
@@ -39,7 +39,8 @@ class Collector:
     _seen: Counter[Key] = field(default_factory=Counter)
     _on_path: Counter[Key] = field(default_factory=Counter)
     _shares: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
-    _ms: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
+    _path_ms: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
+    _busy_ms: defaultdict[Key, float] = field(default_factory=lambda: defaultdict(float))
     _hops: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _notes: dict[str, None] = field(default_factory=dict)
 
@@ -67,7 +68,8 @@ class Collector:
             self._seen[key] += 1
             self._on_path[key] += one.on_path > 0
             self._shares[key] += one.on_path / (waterfall.total_ms or 1.0)
-            self._ms[key] += one.on_path
+            self._path_ms[key] += one.on_path
+            self._busy_ms[key] += one.busy
         for segment in waterfall.path:
             if segment.kind == HOP:
                 self._hops_ms += segment.duration_ms
@@ -132,7 +134,7 @@ class Collector:
             self._seen[key] / n,
             self._on_path[key] / n,
             self._shares[key] / n,
-            self._ms[key] / n,
+            Means(self._path_ms[key] / n, self._busy_ms[key] / n),
         )
 
 

@@ -1,12 +1,14 @@
 """Many requests to one model, summed up."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from readability_triton.explain.chart import SMALLEST_SHARE, Bar, Chart, Key, Row, as_ms, as_percent
+from readability_triton.explain.chart import SMALLEST_SHARE, Bar, Chart, Key, Row, as_ms, as_percent, waits_of
 from readability_triton.explain.waterfall import Kind, Waterfall
+
+MOST_HOPS = 3
+"""That are named."""
 
 PARTS: tuple[Kind, ...] = ("queue", "input", "compute", "output")
 
@@ -30,6 +32,18 @@ class Seen(NamedTuple):
     parts: tuple[float, ...]
 
 
+class Means(NamedTuple):
+    """One model over all requests, in milliseconds.
+
+    Attributes:
+        path_ms: of the critical path.
+        busy_ms: how long at least one of its calls was under way.
+    """
+
+    path_ms: float
+    busy_ms: float
+
+
 @dataclass(frozen=True)
 class Summary:
     """One model's part in many requests.
@@ -41,7 +55,7 @@ class Summary:
         seen: the share of such requests.
         on_path: the share of all requests that had it on their critical path.
         path_share: its share of a request's critical path, averaged over all requests.
-        path_ms: milliseconds of the critical path, averaged over all requests.
+        means: over all requests.
     """
 
     key: Key
@@ -51,7 +65,7 @@ class Summary:
     seen: float
     on_path: float
     path_share: float
-    path_ms: float
+    means: Means
 
     @property
     def name(self) -> str:
@@ -89,13 +103,14 @@ class Profile:
     source: str
     notes: tuple[str, ...]
 
-    def path_ms(self) -> dict[str, float]:
-        """Milliseconds of the critical path by model, averaged over all requests, the largest first."""
-        spent: defaultdict[str, float] = defaultdict(float)
+    def means(self) -> dict[str, Means]:
+        """Every model's means, those that take the most of the critical path first."""
+        found: dict[str, Means] = {}
         for summary in self.models:
             if summary.kind != "client":
-                spent[summary.name] += summary.path_ms
-        return dict(sorted(spent.items(), key=lambda each: -each[1]))
+                known = found.get(summary.name, Means(0.0, 0.0))
+                found[summary.name] = Means(*(one + more for one, more in zip(known, summary.means, strict=True)))
+        return dict(sorted(found.items(), key=lambda each: -each[1].path_ms))
 
     def chart(self) -> Chart:
         """The median waterfall: every bar at its median, a line to the 90th percentile of its end."""
@@ -113,14 +128,20 @@ class Profile:
             if each.kind != "client" and each.path_share >= SMALLEST_SHARE
         ]
         hops = f"hops {as_percent(sum(self.hops.values()))}"
-        return (f"Critical path, on average: {', '.join([*parts, hops])}.", *self.notes)
+        longest = [f"{name} {as_percent(share)}" for name, share in list(self.hops.items())[:MOST_HOPS]]
+        sentences = [f"Critical path, on average: {', '.join([*parts, hops])}.", f"Longest hops: {', '.join(longest)}."]
+        return (*sentences, *(f"In the median request, {wait}" for wait in waits_of(self.typical)), *self.notes)
 
 
-def grew(before: Profile, after: Profile) -> dict[str, float]:
-    """By how many milliseconds each model's part of the critical path grew, the largest first."""
-    early, late = before.path_ms(), after.path_ms()
-    changes = {name: late.get(name, 0.0) - early.get(name, 0.0) for name in {**early, **late}}
-    return dict(sorted(changes.items(), key=lambda each: -each[1]))
+def slower(before: Mapping[str, Means], after: Mapping[str, Means]) -> dict[str, float]:
+    """Which models are to blame if requests take longer than before: by how many milliseconds, the most first.
+
+    A model is to blame as far as it takes longer itself and is on the critical path now. One that takes longer within
+    its slack is not, nor is one that is on the path only because another branch got longer.
+    """
+    nothing = Means(0.0, 0.0)
+    longer = {name: min(now.path_ms, now.busy_ms - before.get(name, nothing).busy_ms) for name, now in after.items()}
+    return dict(sorted(longer.items(), key=lambda each: -each[1]))
 
 
 def _row(summary: Summary) -> Row:

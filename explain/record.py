@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from readability_triton.explain.chart import hops_share
-from readability_triton.explain.profile import PARTS, Profile, Seen, Summary
+from readability_triton.explain.profile import PARTS, Means, Profile, Seen, Summary
 from readability_triton.explain.waterfall import Waterfall
 
 
@@ -55,7 +55,8 @@ def _summary(summary: Summary) -> dict[str, Any]:
         "seen": summary.seen,
         "on_path": summary.on_path,
         "path_share": summary.path_share,
-        "path_ms": summary.path_ms,
+        "mean_path_ms": summary.means.path_ms,
+        "mean_busy_ms": summary.means.busy_ms,
         "p50": _seen(summary.p50),
         "p90": _seen(summary.p90),
     }
@@ -70,3 +71,28 @@ def _seen(seen: Seen) -> dict[str, Any]:
         "calls": seen.calls,
     }
     return numbers | {f"{part}_ms": ms for part, ms in zip(PARTS, seen.parts, strict=True)}
+
+
+def read_means(text: str, model: str, where: str) -> dict[str, Means]:
+    """What an earlier profile of a model says of each model on the way.
+
+    Args:
+        text: as `as_json` wrote it.
+        model: that was explained.
+        where: the file's name, for errors.
+
+    Raises:
+        ValueError: if it is none, or has no profile of the model.
+    """
+    try:
+        profiles = [each for each in json.loads(text) if each["model"] == model and "models" in each]
+        if not profiles:
+            raise ValueError(f"{where} has no profile of {model}")
+        means: dict[str, Means] = {}
+        for each in profiles[0]["models"]:
+            known = means.get(each["model"], Means(0.0, 0.0))
+            path_ms, busy_ms = float(each["mean_path_ms"]), float(each["mean_busy_ms"])
+            means[each["model"]] = Means(known.path_ms + path_ms, known.busy_ms + busy_ms)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{where} is not what --json writes: {error!r}") from error
+    return means

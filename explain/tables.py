@@ -1,13 +1,13 @@
 """Waterfalls for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from readability_triton.explain.chart import Chart, Row, as_ms, as_percent, chart_of
-from readability_triton.explain.profile import Profile, grew
+from readability_triton.explain.profile import Profile
 from readability_triton.explain.waterfall import Waterfall
 
 BAR_CELLS = 40
@@ -16,6 +16,8 @@ _CELLS = {"compute": "█", "queue": "░", "input": "▒", "output": "▒"}
 _WHOLE = "─"
 LEGEND = "█ compute  ░ queue  ▒ tensors in and out  ─ with what it calls; bold: critical path"
 SMALLEST_CHANGE_MS = 0.05
+SMALLEST_BLAME = 0.1
+"""Of the model that is blamed for the most; less is noise, or follows from it."""
 
 
 def as_table(drawn: Waterfall | Profile) -> RenderableType:
@@ -31,7 +33,7 @@ def _failed(profile: Profile) -> list[str]:
 
 def _drawn(chart: Chart, source: str) -> RenderableType:
     table = Table(title=f"{chart.title}, by {source}" if source else chart.title, title_justify="left", box=None)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     table.add_column(f"0 to {as_ms(chart.total_ms)}", no_wrap=True)
     table.add_column("ms", justify="right")
     table.add_column("path", justify="right")
@@ -59,31 +61,46 @@ def bar_of(row: Row, total_ms: float) -> Text:
 def _percentiles(profile: Profile) -> Table:
     total = ", ".join(f"p{each} {as_ms(ms)}" for each, ms in profile.total_ms.items())
     table = Table(title=f"{profile.answered:,} requests: {total}", title_justify="left", box=None)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in ("queue p50", "compute p50", "p50", "p90", "of path", "on path in"):
         table.add_column(name, justify="right")
     for each in profile.models:
         queue, _, compute, _ = each.p50.parts
         parts = [as_ms(part) if part else "" for part in (queue, compute)]
-        on_path = [as_percent(each.path_share), as_percent(each.on_path)] if each.kind != "client" else ["", ""]
+        on_path = [as_percent(each.path_share), as_percent(each.on_path)] if each.on_path > 0 else ["", ""]
         label = "  " * (len(each.key) - 1) + each.name
         table.add_row(label, *parts, as_ms(each.p50.busy), as_ms(each.p90.busy), *on_path)
-    for name, share in list(profile.hops.items())[:3]:
-        table.add_row(f"hop {name}", "", "", "", "", as_percent(share), "")
     return table
 
 
-def differences(profiles: Sequence[Profile]) -> RenderableType:
-    """Of two profiles, what takes more of the second's critical path than of the first's."""
-    before, after = profiles
-    table = Table(title=f"{after.model} against {before.model}, on the critical path", title_justify="left", box=None)
+def differences(first: Profile, second: Profile) -> RenderableType:
+    """What takes more of the second's critical path than of the first's."""
+    title = f"On the critical path, {second.model} against {first.model}"
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("")
-    for name in (before.model, after.model, "difference"):
+    for name in (first.model, second.model, "difference"):
         table.add_column(name, justify="right")
-    early, late = (profile.path_ms() | {"hops": profile.hops_ms} for profile in profiles)
-    changes = grew(before, after) | {"hops": after.hops_ms - before.hops_ms}
-    for name, change in changes.items():
+    one, other = (_on_path(profile) for profile in (first, second))
+    changes = {name: other.get(name, 0.0) - one.get(name, 0.0) for name in {**one, **other}}
+    for name, change in sorted(changes.items(), key=lambda each: -each[1]):
         if abs(change) >= SMALLEST_CHANGE_MS:
-            numbers = (as_ms(each.get(name, 0.0)) for each in (early, late))
-            table.add_row(name, *numbers, f"{change:+.2f} ms")
+            table.add_row(name, as_ms(one.get(name, 0.0)), as_ms(other.get(name, 0.0)), f"{change:+.2f} ms")
+    return table
+
+
+def _on_path(profile: Profile) -> dict[str, float]:
+    return {name: means.path_ms for name, means in profile.means().items()} | {"hops": profile.hops_ms}
+
+
+def blamed(longer: Mapping[str, float], source: str) -> RenderableType:
+    """Which models take longer than in an earlier profile, and delay the answer by it."""
+    table = Table(title=f"Longer than in {source}, on the critical path", title_justify="left", box=None)
+    table.add_column("")
+    table.add_column("longer by", justify="right")
+    least = max(SMALLEST_CHANGE_MS, SMALLEST_BLAME * max(longer.values(), default=0.0))
+    for name, ms in longer.items():
+        if ms >= least:
+            table.add_row(name, as_ms(ms))
+    if not table.row_count:
+        return Text(f"No model delays the answer by more than in {source}.")
     return table

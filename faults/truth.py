@@ -21,13 +21,11 @@ class Truth:
         texts: N texts.
         bert: scores of the encoder, FP32 [N].
         cuml: scores of the forest, FP32 [N].
-        gap: how far `gate` expects the two to differ, FP32 [N].
     """
 
     texts: Sequence[str]
     bert: Scores
     cuml: Scores
-    gap: Scores
 
     @classmethod
     def of(cls, texts: Sequence[str], repository: Path) -> "Truth":
@@ -37,14 +35,9 @@ class Truth:
             OSError, ValueError, RuntimeError or treelite.TreeliteError: if an artefact is missing or malformed.
         """
         stages = InProcessPipeline(repository)
-        return cls(texts, *(ask(texts)[:, 0] for ask in (stages.bert, stages.cuml, stages.gate)))
+        return cls(texts, *(ask(texts)[:, 0] for ask in (stages.bert, stages.cuml)))
 
     def blended(self, rows: NDArray[np.intp], weights: Scores) -> Scores:
         """The score of each of these texts, FP32 [B], with its weight, FP32 [B]."""
         blended: Scores = blend(weights, self.bert[rows], self.cuml[rows])
         return blended
-
-    def cascaded(self, rows: NDArray[np.intp], weights: Scores, tolerance: float) -> Scores:
-        """The same under policy `cascade`: the forest's own where the encoder is not expected to matter."""
-        skipped = weights * self.gap[rows] <= tolerance
-        return np.where(skipped, self.cuml[rows], self.blended(rows, weights))

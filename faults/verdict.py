@@ -39,7 +39,7 @@ def judge_scores(asked: Asked, scores: Scores, truth: Truth) -> Verdict:
     """RIGHT, DEGRADED if a row is and says so, or WRONG."""
     if scores.values.shape != asked.rows.shape:
         return Verdict(Kind.WRONG, f"{scores.values.size} scores for {asked.rows.size} texts")
-    expected = _asked_for(asked, truth)
+    expected = truth.blended(asked.rows, asked.weights)
     details = scores.details
     degraded = np.zeros(len(expected), bool) if details is None else details.degraded
     if details is not None and degraded.any():
@@ -67,12 +67,6 @@ def judge_error(error: BaseException, waited_s: float, timeout_s: float) -> Verd
     if isinstance(error, ReadabilityError):
         return Verdict(Kind.ERROR, type(error).__name__)
     return Verdict(Kind.WRONG, f"an error that is not the client's own: {type(error).__name__}: {error}")
-
-
-def _asked_for(asked: Asked, truth: Truth) -> NDArray[np.float32]:
-    if asked.flow.policy == "cascade":
-        return truth.cascaded(asked.rows, asked.weights, float(asked.flow.parameters["tolerance"]))
-    return truth.blended(asked.rows, asked.weights)
 
 
 def _stand_in(asked: Asked, details: Details, truth: Truth) -> NDArray[np.float32]:

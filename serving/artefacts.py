@@ -7,7 +7,6 @@ from readability_triton.serving.errors import NotBuiltError
 ARTEFACTS = (
     Path("bert-large/1/model.pt"),
     Path("cuml/1/checkpoint.tl"),
-    Path("gate/1/checkpoint.tl"),
     Path("preprocess/1/tokenizer.json"),
     Path("preprocess/1/features.json"),
 )

@@ -19,7 +19,9 @@ LEAST_FOR_FP8 = (8, 9)
 CAPABILITY_ATTRIBUTES = (75, 76)
 """Major and minor, by CUDA's `CUdevice_attribute`."""
 
-PACKAGES = ("cupy", "cudf", "rmm", "cuml")
+PACKAGES = ("cupy", "cudf", "rmm")
+FORESTS = ("nvforest", "cuml")
+"""One of both infers forests: nvForest, or cuML before RAPIDS 26.04."""
 
 CUDA_RUNTIME, NVRTC = "nvidia-cuda-runtime", "nvidia-cuda-nvrtc"
 """CuPy 13 compiles with pip's headers, of the first, only if the second is of the same major and minor version."""
@@ -67,6 +69,8 @@ def missing_requirements(repository: Path) -> list[str]:
 
 def _missing_packages() -> list[str]:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if not any(importlib.util.find_spec(name) for name in FORESTS):
+        missing.append(" or ".join(FORESTS))
     lines = [f"not installed: {', '.join(missing)} (`pip install .[gpu]`)"] if missing else []
     return [*lines, *([] if _torch_has_cuda() else ["this PyTorch is built without CUDA"])]
 

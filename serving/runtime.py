@@ -79,7 +79,7 @@ def _wheel(package: Path) -> Runtime:
         root / "bin" / "tritonserver",
         _with_drop_ins(root / "backends"),
         stub,
-        [package.parent / "nvidia_pytriton.libs", _libpython_folder()],
+        [package.parent / "nvidia_pytriton.libs", libpython_folder()],
     )
 
 
@@ -89,7 +89,7 @@ def _with_drop_ins(folder: Path) -> dict[str, Path]:
     return drop_ins | native
 
 
-def _libpython_folder() -> Path:
+def libpython_folder() -> Path:
     """Where this interpreter's shared library is, which the stub links.
 
     Raises:

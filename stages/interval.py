@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,16 +53,22 @@ class IntervalTable:
 
         NaN for texts without a word or with more than `longest`: nothing is known of them.
         """
-        bands = np.searchsorted(self.words, words, side="right")
-        low, high = np.empty((2, len(scores)))
-        for band, edges in enumerate(self.scores):
-            rows = np.flatnonzero(bands == band)
-            cells = np.searchsorted(edges, scores[rows], side="right")
-            low[rows] = scores[rows] + np.asarray(self.low[band])[cells]
-            high[rows] = scores[rows] + np.asarray(self.high[band])[cells]
+        edges_of_words, edges_of_scores, offsets = self._arrays
+        bands = edges_of_words.searchsorted(words, side="right")
+        cells = (edges_of_scores[bands] <= scores[:, None]).sum(axis=1)
+        low, high = scores + offsets[:, bands, cells]
         unknown = (words < 1) | (words > self.longest)
         low[unknown] = high[unknown] = np.nan
         return low, high
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Edges of words [W - 1], of scores [W, S - 1] and offsets [2, W, S]; NaN where a band has fewer cells."""
+        most = max(map(len, self.low))
+        edges = [[*row, *[np.nan] * (most - 1 - len(row))] for row in self.scores]
+        offsets = [[[*row, *[np.nan] * (most - len(row))] for row in ends] for ends in (self.low, self.high)]
+        words = np.array(self.words, dtype=np.int64)
+        return words, np.array(edges, dtype=np.float64).reshape(len(edges), most - 1), np.array(offsets)
 
     def to_text(self) -> str:
         """JSON on one line, as a parameter of `config.pbtxt` holds it."""

@@ -24,9 +24,7 @@ class InProcessPipeline:
         self.tokenizer = tokens.load_tokenizer(repository / "preprocess" / "1" / "tokenizer.json")
         self.spec = features.FeatureSpec.load(repository / "preprocess" / "1" / "features.json")
         self.encoder = encoder.load_encoder(repository / "bert-large" / "1" / "model.pt")
-        self.forest, self.gate_forest = (
-            forest.load_forest(repository / name / "1" / "checkpoint.tl") for name in ("cuml", "gate")
-        )
+        self.forest = forest.load_forest(repository / "cuml" / "1" / "checkpoint.tl")
 
     def bert(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores of the encoder: FP32 [B, 1]."""
@@ -35,10 +33,6 @@ class InProcessPipeline:
     def cuml(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Scores of the forest: FP32 [B, 1]."""
         return forest.predict(self.forest, features.extract(texts, self.spec))
-
-    def gate(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """How far the two scorers are expected to differ: FP32 [B, 1]."""
-        return forest.predict(self.gate_forest, features.extract(texts, self.spec))
 
     def score(self, texts: Sequence[str], weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Blended scores, FP32 [B, 1], of B texts with weights FP32 [B, 1]."""

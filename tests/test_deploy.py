@@ -8,7 +8,7 @@ from readability_triton.ensemble.config import read_config
 from readability_triton.serving.server import CUDA_POOL_BYTES
 
 ROOT = Path(__file__).parents[1]
-KEEPS_ON_GPU = {"bert-large", "cuml", "gate"}
+KEEPS_ON_GPU = {"bert-large", "cuml"}
 """Models that read tensors where they lie; `preprocess` reads text, which is on the host."""
 
 
@@ -36,9 +36,8 @@ def test_models_that_compute_on_the_host_make_no_cuda_context(model: str) -> Non
     assert group.Kind.Name(group.kind) == "KIND_CPU"
 
 
-@pytest.mark.parametrize("model", ["cuml", "gate"])
-def test_forests_say_reshape_and_the_parameters_of_old_and_new_releases(model: str) -> None:
-    (output,) = config(model).output
+def test_the_forest_says_reshape_and_the_parameters_of_old_and_new_releases() -> None:
+    (output,) = config("cuml").output
     assert list(output.reshape.shape) == [1]
-    values = {key: config(model).parameters[key].string_value for key in ("output_class", "is_classifier")}
+    values = {key: config("cuml").parameters[key].string_value for key in ("output_class", "is_classifier")}
     assert values == {"output_class": "false", "is_classifier": "false"}

@@ -22,6 +22,7 @@ FOLDERS = (
     "serving",
     "stages",
     "training",
+    "watch",
 )
 MAY_IMPORT = {
     "stages": set(),
@@ -34,8 +35,9 @@ MAY_IMPORT = {
     "compare": {"client"},
     "explain": {"client", "compare", "ensemble", "stages"},
     "containers": {"ensemble"},
-    "page": {"bls", "client", "stages"},
-    "bench": {"client", "stages", "training"},
+    "page": {"bls", "client", "compare", "ensemble", "explain", "stages"},
+    "bench": {"bulk", "client", "serving", "stages", "training"},
+    "watch": set(),
     "faults": set(FOLDERS),
     "cli": set(FOLDERS),
     "model_repository": {"bls", "serving", "stages"},

@@ -95,13 +95,11 @@ def _write_package(encoder: PooledEncoder, dtype: torch.dtype, repository: Path,
 def _write_artefacts(
     bundle: Bundle, tokenizer: Tokenizer, module: ScriptModule, precision: Precision, repository: Path
 ) -> list[Path]:
-    models = ("bert-large", "cuml", "gate", "preprocess")
-    encoder, forest, gate, preprocess = (repository / name / "1" for name in models)
-    for folder in (encoder, forest, gate, preprocess):
+    encoder, forest, preprocess = (repository / name / "1" for name in ("bert-large", "cuml", "preprocess"))
+    for folder in (encoder, forest, preprocess):
         folder.mkdir(parents=True)
     save_encoder(module, encoder / "model.pt", precision)
     (forest / "checkpoint.tl").write_bytes(bundle.forest)
-    (gate / "checkpoint.tl").write_bytes(bundle.gate)
     tokenizer.save(str(preprocess / "tokenizer.json"))
     bundle.features.save(preprocess / "features.json")
     return [path for path in repository.rglob("*") if path.is_file()]

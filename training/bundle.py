@@ -1,9 +1,9 @@
 """What a training leaves behind: small enough to commit, enough to build both artefacts from the base encoder.
 
 A bundle is a folder with `bundle.json` (what it is), `encoder.safetensors.xz` (what fine-tuning changed, and the
-linear layer), `forest.tl.xz` and `gate.tl.xz` (Treelite checkpoints, compressed), `features.json` (vocabulary and
-normalisation), `trained_urls.bin` (hashes of the sources) and `out_of_fold.safetensors` (cross-validated scores of the
-rows, by the hash of their text), so that an evaluation knows what was trained on, and `README.md`, the model card.
+linear layer), `forest.tl.xz` (a Treelite checkpoint, compressed), `features.json` (vocabulary and normalisation),
+`trained_urls.bin` (hashes of the sources) and `out_of_fold.safetensors` (cross-validated scores of the rows, by the
+hash of their text), so that an evaluation knows what was trained on, and `README.md`, the model card.
 """
 
 import hashlib
@@ -30,7 +30,6 @@ FILES = (
     "bundle.json",
     "encoder.safetensors.xz",
     "forest.tl.xz",
-    "gate.tl.xz",
     "features.json",
     "trained_urls.bin",
     "out_of_fold.safetensors",
@@ -38,7 +37,7 @@ FILES = (
 """What `Bundle.save` writes; a model card, a recipe and a log may lie beside."""
 
 FORMAT = 2
-"""Of bundles. 1 counted sentences by other rules: its forest and gate would be given counts that they did not learn."""
+"""Of bundles. 1 counted sentences by other rules: its forest would be given counts that it did not learn."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class OutOfFold:
     Attributes:
         texts: `hash_text` of each, UINT64 [N], rising.
         bert: the encoder's scores, FP32 [N].
-        cuml: the forest's scores, FP32 [N].
+        cuml: the forest's scores, FP32 [N]; NaN of a text that `refit` had no forest's score of.
     """
 
     texts: NDArray[np.uint64]
@@ -118,6 +117,14 @@ class OutOfFold:
         at = np.searchsorted(self.texts, hashes).clip(max=len(self.texts) - 1)
         return at, np.flatnonzero(self.texts[at] != hashes)
 
+    def scores(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Scores FP64 [2, N] of N texts by encoder and forest, and which of the texts do not have both."""
+        at, unknown = self.find(texts)
+        known = np.delete(np.arange(len(texts)), unknown)
+        scores = np.full((2, len(texts)), np.nan)
+        scores[:, known] = self.bert[at[known]], self.cuml[at[known]]
+        return scores, np.flatnonzero(np.isnan(scores).any(axis=0))
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -126,7 +133,6 @@ class Bundle:
     facts: Facts
     changes: Mapping[str, NDArray[np.generic]]
     forest: bytes
-    gate: bytes
     features: FeatureSpec
     trained_urls: frozenset[bytes]
     out_of_fold: OutOfFold
@@ -137,15 +143,9 @@ class Bundle:
         (folder / "bundle.json").write_text(json.dumps(asdict(self.facts), indent=1) + "\n", encoding="utf-8")
         (folder / "encoder.safetensors.xz").write_bytes(lzma.compress(save(dict(self.changes)), preset=9))
         (folder / "forest.tl.xz").write_bytes(lzma.compress(self.forest, preset=9))
-        self.save_gate(folder, self.gate)
         self.features.save(folder / "features.json")
         (folder / "trained_urls.bin").write_bytes(b"".join(sorted(self.trained_urls)))
         save_file(asdict(self.out_of_fold), folder / "out_of_fold.safetensors")
-
-    @staticmethod
-    def save_gate(folder: Path, gate: bytes) -> None:
-        """Write the gate alone, which is fitted in a minute."""
-        (folder / "gate.tl.xz").write_bytes(lzma.compress(gate, preset=9))
 
     @classmethod
     def load(cls, folder: Path, oldest: int = FORMAT) -> "Bundle":
@@ -165,13 +165,12 @@ class Bundle:
             if not oldest <= facts.format <= FORMAT:
                 raise ValueError(
                     f"its format is {facts.format}, this program reads {FORMAT}: sentences are counted by other rules; "
-                    "fit its forest and gate anew: readability refit --data TRAINING.csv --bundle BUNDLE"
+                    "fit its forest anew: readability refit --data TRAINING.csv --bundle BUNDLE"
                 )
             return cls(
                 facts=facts,
                 changes=load(lzma.decompress((folder / "encoder.safetensors.xz").read_bytes())),
                 forest=lzma.decompress((folder / "forest.tl.xz").read_bytes()),
-                gate=lzma.decompress((folder / "gate.tl.xz").read_bytes()),
                 features=FeatureSpec.load(folder / "features.json"),
                 trained_urls=frozenset(urls[at : at + HASH_BYTES] for at in range(0, len(urls), HASH_BYTES)),
                 out_of_fold=OutOfFold(**load_file(folder / "out_of_fold.safetensors")),

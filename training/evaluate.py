@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from readability_triton.stages.pipeline import InProcessPipeline
 from readability_triton.training.bundle import Bundle, hash_url
@@ -20,7 +21,7 @@ def was_trained_on(corpus: Corpus, bundle: Bundle) -> int:
 
 def has_out_of_fold(corpus: Corpus, bundle: Bundle) -> bool:
     """Whether every row was trained on, so that there are out-of-fold scores for it."""
-    return not len(bundle.out_of_fold.find(corpus.texts)[1])
+    return not len(bundle.out_of_fold.scores(corpus.texts)[1])
 
 
 def predict_as_built(
@@ -42,14 +43,18 @@ def predict_out_of_fold(corpus: Corpus, bundle: Bundle) -> Predictions:
     Raises:
         ValueError: if a row was not among those trained on.
     """
-    known = bundle.out_of_fold
-    at, unknown = known.find(corpus.texts)
+    scores, unknown = bundle.out_of_fold.scores(corpus.texts)
+    refuse_unknown(unknown, len(corpus.texts))
+    return Predictions(*scores)
+
+
+def refuse_unknown(unknown: NDArray[np.intp], n_rows: int) -> None:
+    """Raise ValueError if any of N rows, numbered from 0, has no out-of-fold scores."""
     if len(unknown):
         raise ValueError(
-            f"{len(unknown)} of {len(at)} rows, the first of them row {unknown[0] + 1}, were not trained on: "
+            f"{len(unknown)} of {n_rows} rows, the first of them row {unknown[0] + 1}, were not trained on: "
             "there are no out-of-fold scores for them"
         )
-    return Predictions(known.bert[at].astype(float), known.cuml[at].astype(float))
 
 
 def scorer_metrics(predictions: Predictions, corpus: Corpus, bert_weight: float) -> dict[str, Metrics]:

@@ -25,6 +25,7 @@ from readability_triton.training.cross_validation import (
     Predictions,
     best_epoch,
     best_weight,
+    fold_of_rows,
     folds,
     out_of_fold_forest,
 )
@@ -32,7 +33,6 @@ from readability_triton.training.fine_tuning import saved_weights
 from readability_triton.training.fit import Progress
 from readability_triton.training.fits import Plan, run_fits
 from readability_triton.training.forest import fit_forest_on_texts, forest_device
-from readability_triton.training.gate import fit_gate
 from readability_triton.training.halves import with_halves
 from readability_triton.training.lower_states import compute_lower_states
 from readability_triton.training.recipe import Recipe
@@ -65,6 +65,8 @@ def train(
 ) -> Trained:
     """Cross-validate by url, then fit on all rows.
 
+    The blend weight is the one with the least RMSE: only rows are scored out of fold, so no other yardstick is at hand.
+
     Args:
         corpus: scored excerpts.
         base: the pretrained encoder.
@@ -86,14 +88,14 @@ def train(
         states = compute_lower_states(encoder, recipe.n_frozen, base.tokenizer, texts, compute, on_progress)
     task = Task(corpus, base, encoder, states, teacher, recipe, compute, seed)
     bert, epochs, fits = _cross_validate(task, run, progress, jobs)
+    device = forest_device(compute.device.type)
     with progress("cross-validating the forest", len(corpus.texts)) as on_progress:
-        out_of_fold = Predictions(
-            bert, out_of_fold_forest(corpus, seed, on_progress, forest_device(compute.device.type))
-        )
+        fold = fold_of_rows(corpus, seed)
+        out_of_fold = Predictions(bert, out_of_fold_forest(corpus, corpus.texts, fold, seed, on_progress, device))
     final = Plan(FINAL, np.arange(len(corpus.texts)), np.arange(0), epochs)
     run_fits(task, [final], run, progress, jobs)
     tuned = mean_weights([saved_weights(run.checkpoint(name)) for name in (*fits, FINAL)])
-    bundle = make_bundle(corpus, base, encoder, tuned, out_of_fold, seed, forest_device(compute.device.type))
+    bundle = make_bundle(corpus, base, encoder, tuned, out_of_fold, seed, device)
     return Trained(with_reference_scores(bundle, base, reference_texts), out_of_fold, epochs)
 
 
@@ -132,7 +134,7 @@ def make_bundle(
     seed: int,
     device: str,
 ) -> Bundle:
-    """What was tuned, with forest and gate fitted on all rows; without scores of reference texts.
+    """What was tuned, with the forest fitted on all rows; without scores of reference texts.
 
     Args:
         corpus: all rows.
@@ -140,13 +142,11 @@ def make_bundle(
         encoder: it with its linear layer, before tuning.
         tuned: weights by their names in `encoder`.
         out_of_fold: of the rows.
-        seed: of forest and gate.
-        device: where forests are fitted, "cpu" or "cuda".
+        seed: of the forest.
+        device: where the forest is fitted, "cpu" or "cuda".
     """
     features = FeatureSpec.fit(corpus.texts)
-    extracted = extract(corpus.texts, features)
     forest = fit_forest_on_texts(corpus.texts, corpus.targets, features, seed, device)
-    gate = fit_gate(extracted, out_of_fold, seed)
     facts = Facts(
         encoder=base.name,
         encoder_sha256=base.sha256,
@@ -159,7 +159,7 @@ def make_bundle(
     kept = OutOfFold.of(corpus.texts, out_of_fold.bert, out_of_fold.cuml)
     changes = pack(tuned, base_weights(encoder))
     urls = frozenset(map(hash_url, corpus.urls))
-    return Bundle(facts, changes, forest_bytes(forest), forest_bytes(gate), features, urls, kept)
+    return Bundle(facts, changes, forest_bytes(forest), features, urls, kept)
 
 
 def with_reference_scores(bundle: Bundle, base: BaseEncoder, texts: Sequence[str]) -> Bundle:

@@ -38,6 +38,45 @@ def _config_path(model: str) -> str:
 _READY_PATH = "/v2/health/ready"
 
 
+class _OnePacket:
+    """A mixin for connections of urllib3, which send headers and body by two calls: the server would wake up twice."""
+
+    _held: list[bytes] | None = None
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        """Send a request, its parts in one piece."""
+        self._held = []
+        try:
+            super().request(*arguments, **options)  # type: ignore[misc]
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        """Send, or hold back within `request`."""
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
+
+
+class _Connection(_OnePacket, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_OnePacket, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
 class HttpTransport:
     """`readability_triton.client.transports.transport.Transport`.
 
@@ -82,8 +121,8 @@ class HttpTransport:
 
     def _open(self) -> urllib3.HTTPConnectionPool:
         if self._context is None:
-            return urllib3.HTTPConnectionPool(self._host, self._port, maxsize=KEPT_ALIVE)
-        return urllib3.HTTPSConnectionPool(self._host, self._port, maxsize=KEPT_ALIVE, ssl_context=self._context)
+            return _Pool(self._host, self._port, maxsize=KEPT_ALIVE)
+        return _SecurePool(self._host, self._port, maxsize=KEPT_ALIVE, ssl_context=self._context)
 
     def _call(
         self, method: str, path: str, timeout_s: float, body: bytes | None = None, headers: Headers | None = None

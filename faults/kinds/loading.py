@@ -1,37 +1,13 @@
-"""Models that are missing or broken when the server starts."""
-
-import shutil
-import time
+"""Models that are broken when the server starts."""
 
 from readability_triton.cli.failures import EXIT_CODES
 from readability_triton.faults.command import serving
-from readability_triton.faults.load import Load
 from readability_triton.faults.result import Result, account
-from readability_triton.faults.setting import Fault, Setting, target
-from readability_triton.faults.traffic import CASCADES, FALLBACK, PARALLEL
-from readability_triton.faults.verdict import Kind
+from readability_triton.faults.setting import Fault, Setting
 from readability_triton.serving.errors import ModelLoadError
 from readability_triton.serving.repository import copy_repository
-from readability_triton.serving.server import Options, running
 
-LOOK_S = 3.0
 LONGEST_NOTE = 160
-
-
-def _no_gate(setting: Setting) -> Result:
-    setting.discard()
-    copy = copy_repository(setting.repository, setting.folder / "no-gate")
-    shutil.rmtree(copy / "gate")
-    flows = (*PARALLEL, FALLBACK, *CASCADES)
-    with running(Options(copy)) as server, Load(target(server, setting.truth), flows, setting.seed) as load:
-        time.sleep(max(LOOK_S, setting.seconds))
-    needs_gate = {flow.name for flow in CASCADES}
-    surprises = {
-        f"{sample.flow}: {sample.verdict.kind.value} {sample.verdict.note}"
-        for sample in load.samples
-        if sample.verdict.kind is not (Kind.ERROR if sample.flow in needs_gate else Kind.RIGHT)
-    }
-    return account("no-gate", load.samples, broken=sorted(surprises))
 
 
 def _broken_encoder(setting: Setting) -> Result:
@@ -52,7 +28,4 @@ def _broken_encoder(setting: Setting) -> Result:
     )
 
 
-FAULTS = (
-    Fault("no-gate", "the model `gate` is not in the repository: cascade cannot, everything else can", _no_gate),
-    Fault("broken-encoder", "bert-large's file is not a model: `readability serve` refuses", _broken_encoder),
-)
+FAULTS = (Fault("broken-encoder", "bert-large's file is not a model: `readability serve` refuses", _broken_encoder),)

@@ -11,7 +11,7 @@ from readability_triton.faults.traffic import FALLBACK
 from readability_triton.faults.watch import after, errors_of
 from readability_triton.serving.stubs import find_stubs
 
-MODELS = ("preprocess", "bert-large", "cuml", "gate", "postprocess", "bls_pipeline")
+MODELS = ("preprocess", "bert-large", "cuml", "postprocess", "bls_pipeline")
 SCORERS = ("bert-large", "cuml")
 STOPPED_S = 3.0
 

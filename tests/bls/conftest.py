@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from readability_triton.bls.comparison import Shadow
 from readability_triton.bls.stages import StageError
 from readability_triton.ensemble.config import read_config
 from readability_triton.ensemble.dag import Dag
@@ -27,10 +28,10 @@ class Recorder:
     Attributes:
         calls: model and rows of every call, in order.
         tensors: what `bert` was given last: ids and mask.
-        gap: what `gate` makes of the features, by default the true difference.
         delays: seconds that a model takes.
         fails: how often a model fails before it answers.
         poison: preprocess fails for every call that holds this text.
+        shadows: what is to be compared after the answer.
     """
 
     ALWAYS = math.inf
@@ -38,10 +39,10 @@ class Recorder:
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
         self.tensors: tuple[Any, Any] | None = None
-        self.gap: Callable[[NDArray[np.float32]], Any] = lambda features: np.abs(features[:, :1] - features[:, 1:])
         self.delays: dict[str, float] = defaultdict(float)
         self.fails: dict[str, float] = defaultdict(int)
         self.poison: bytes | None = None
+        self.shadows: list[Shadow] = []
 
     async def preprocess(self, excerpts: NDArray[Any]) -> Prepared:
         await self._answer("preprocess", excerpts)
@@ -60,16 +61,15 @@ class Recorder:
         await self._answer("cuml", features)
         return features[:, 1:]
 
-    async def gate(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        await self._answer("gate", features)
-        return np.asarray(self.gap(features), dtype=np.float32)
-
     async def call(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
         given = await self._models[model](**inputs)
         return {name: given[name] for name in outputs}
 
     def dag(self, ensemble: str) -> Dag:
         return Dag.of(read_config(REPOSITORY / ensemble / "config.pbtxt"))
+
+    def after_answer(self, shadow: Shadow) -> None:
+        self.shadows.append(shadow)
 
     def asked(self, model: str) -> list[int]:
         """Rows of every call of one model."""

@@ -103,11 +103,7 @@ def _answers(model: str, facts: NDArray[np.int64], inputs: Mapping[str, NDArray[
         return {"SCORE": blend(inputs["BERT_WEIGHT"], lengths, bytes_)}
     if model == "postprocess":
         return {"OUTPUT0": blend(inputs["BERT_WEIGHT_INPUT"], lengths, bytes_)}
-    return (
-        {"OUTPUT__0": lengths}
-        if model == "bert-large"
-        else {"output__0": abs(lengths - bytes_) if model == "gate" else bytes_}
-    )
+    return {"OUTPUT__0": lengths} if model == "bert-large" else {"output__0": bytes_}
 
 
 def request(*texts: bytes, weight: float = 0.5, **fields: Any) -> Request:

@@ -23,7 +23,7 @@ SPOILED = {
     "two columns": (lambda array: np.hstack([array, array]), r"float32 \[3, 2\]"),
     "FP64": (lambda array: array.astype(np.float64), r"float64 \[3, 1\]"),
 }
-SCORERS = {"bert-large": "OUTPUT__0", "cuml": "output__0", "gate": "output__0"}
+SCORERS = {"bert-large": "OUTPUT__0", "cuml": "output__0"}
 
 
 @pytest.fixture

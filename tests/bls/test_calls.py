@@ -160,7 +160,7 @@ def test_arrays_that_are_not_numpys_go_by_dlpack_without_a_copy(server: FakeServ
     assert np.shares_memory(server.requests[0].inputs[0].array, IDS)
 
 
-@pytest.mark.parametrize("model", ["bert-large", "cuml", "gate"])
+@pytest.mark.parametrize("model", ["bert-large", "cuml"])
 def test_scores_are_wanted_on_the_host(server: FakeServer, calls, model: str) -> None:
     ask(calls, model, {"X": IDS}, ["A"])
     assert server.requests[0].options == {"preferred_memory": ("cpu", 0)}
@@ -233,7 +233,7 @@ def triton_request() -> SimpleNamespace:
     sender.send = lambda response, flags: sender.sent.append((response, flags))
     return SimpleNamespace(
         arrays=arrays,
-        parameters=lambda: '{"policy": "cascade", "tolerance": 0.5}',
+        parameters=lambda: '{"policy": "deadline", "deadline_ms": 0.5}',
         timeout=lambda: 1_500_000,
         is_cancelled=lambda: True,
         get_response_sender=lambda: sender,
@@ -244,7 +244,7 @@ def test_a_request_is_read_with_all_that_bears_on_it(calls, triton_request) -> N
     request = calls.read_request(triton_request, 7.0)
     assert request.excerpts.tolist() == [[b"A hen."]]
     assert request.weights.tolist() == [[0.5]]
-    assert request.parameters == {"policy": "cascade", "tolerance": 0.5}
+    assert request.parameters == {"policy": "deadline", "deadline_ms": 0.5}
     assert (request.arrived, request.timeout_s) == (7.0, 1.5)
     assert request.is_cancelled()
 

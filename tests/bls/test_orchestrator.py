@@ -144,7 +144,7 @@ def test_a_bad_request_gets_its_own_error_takes_no_call_and_harms_nobody(serve, 
     ("parameters", "message"),
     [
         ({"policy": "fastest"}, "no policy 'fastest'"),
-        ({"policy": "cascade", "tolerance": "much"}, "tolerance is a number of at least 0"),
+        ({"policy": "deadline", "deadline_ms": "much"}, "deadline_ms is a number of at least 0"),
         ({"priority_level": 0}, r"priority_level is 1 \(first\) to 3, not 0"),
         ({"priority_level": "high"}, "priority_level is 1"),
         ({"tenant": 7}, "tenant is a string"),
@@ -344,7 +344,7 @@ arrivals = st.builds(
     st.one_of(st.none(), st.floats(1, 3000)),
     st.one_of(st.just(math.inf), st.floats(0, 2)),
     st.sampled_from([False, False, False, True]),
-    st.sampled_from([{}, {"policy": "cascade", "tolerance": 0}, {"policy": "graph"}]),
+    st.sampled_from([{}, {"policy": "graph"}]),
 )
 
 

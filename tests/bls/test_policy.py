@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from readability_triton.bls import policies
 from readability_triton.bls.policy import DEFAULT, Choice, PolicyError, choose, find_policy, policy_names
 
-OURS = {"cascade", "deadline", "fallback", "graph", "guard", "parallel"}
+OURS = {"deadline", "fallback", "graph", "guard", "parallel"}
 NAMES = sorted(file.stem for file in Path(policies.__path__[0]).glob("[!_]*.py"))
 
 
@@ -35,14 +35,14 @@ def test_the_default_is_that_of_the_configuration_or_else_parallel() -> None:
     assert DEFAULT == "parallel"
     assert choose({}, {}).policy.name == "parallel"
     assert choose({}, {"policy": "graph"}).policy.name == "graph"
-    assert choose({"policy": "cascade"}, {"policy": "graph"}).policy.name == "cascade"
+    assert choose({"policy": "deadline"}, {"policy": "graph"}).policy.name == "deadline"
 
 
 def test_settings_come_from_the_configuration_where_the_request_is_silent() -> None:
-    defaults = {"policy": "cascade", "tolerance": "0.25", "deadline_ms": "50"}
-    assert settings({}, defaults) == {"tolerance": 0.25}
-    assert settings({"tolerance": 0.5}, defaults) == {"tolerance": 0.5}
-    assert settings({"policy": "deadline"}, defaults) == {"deadline_ms": 50.0}
+    defaults = {"policy": "deadline", "deadline_ms": "50", "on_failure": "ensemble_all"}
+    assert settings({}, defaults) == {"deadline_ms": 50.0}
+    assert settings({"deadline_ms": 0.5}, defaults) == {"deadline_ms": 0.5}
+    assert settings({"policy": "fallback"}, defaults) == {"on_failure": "ensemble_all"}
     assert settings({"policy": "parallel"}, defaults) == {}
 
 
@@ -52,7 +52,7 @@ def test_other_parameters_of_the_configuration_are_nothing_to_a_policy() -> None
 
 @given(st.floats(0, allow_infinity=False), st.sampled_from([float, str, repr]))
 def test_a_number_may_be_written_as_a_string(value: float, form) -> None:
-    assert settings({"policy": "cascade", "tolerance": form(value)}) == {"tolerance": value}
+    assert settings({"policy": "deadline", "deadline_ms": form(value)}) == {"deadline_ms": value}
 
 
 @given(st.integers(0, 2**53))
@@ -64,11 +64,11 @@ def test_a_number_may_be_whole(value: int) -> None:
 
 def test_equal_settings_make_equal_choices_however_they_are_written() -> None:
     forms = [0.5, "0.5", "5e-1", " .5 "]
-    assert len({choose({"policy": "cascade", "tolerance": form}, {}) for form in forms}) == 1
-    assert choose({"policy": "cascade", "tolerance": 0.25}, {}) not in {choose({"policy": "cascade"}, {})}
+    assert len({choose({"policy": "deadline", "deadline_ms": form}, {}) for form in forms}) == 1
+    assert choose({"policy": "deadline", "deadline_ms": 0.25}, {}) not in {choose({"policy": "deadline"}, {})}
 
 
-@pytest.mark.parametrize("name", ["", "Cascade", "cascade ", "policies", "__init__", "../batch", 3, True])
+@pytest.mark.parametrize("name", ["", "Deadline", "deadline ", "policies", "__init__", "../batch", 3, True])
 def test_a_policy_that_there_is_not_is_told_which_there_are(name) -> None:
     with pytest.raises(PolicyError) as caught:
         choose({"policy": name}, {})
@@ -83,11 +83,11 @@ def test_a_default_that_there_is_not_is_told_too() -> None:
 @pytest.mark.parametrize(
     ("policy", "given", "takes"),
     [
-        ("cascade", "deadline_ms", "tolerance"),
-        ("cascade", "stages", "tolerance"),
+        ("deadline", "on_failure", "deadline_ms"),
+        ("deadline", "stages", "deadline_ms"),
         ("deadline", "batch", "deadline_ms"),
-        ("fallback", "tolerance", "on_failure"),
-        ("parallel", "tolerance", "none"),
+        ("fallback", "deadline_ms", "on_failure"),
+        ("parallel", "deadline_ms", "none"),
     ],
 )
 def test_a_parameter_that_a_policy_does_not_take_is_told_which_it_takes(policy: str, given: str, takes: str) -> None:
@@ -100,10 +100,10 @@ def test_a_parameter_that_a_policy_does_not_take_is_told_which_it_takes(policy: 
     "value", [True, False, "", "much", "0,5", "nan", "inf", "-0.1", "1e999", -1, -0.001, math.nan, math.inf, -math.inf]
 )
 def test_a_number_that_is_none_is_refused(value) -> None:
-    for parameters, defaults in (({"tolerance": value}, {}), ({}, {"tolerance": value})):
+    for parameters, defaults in (({"deadline_ms": value}, {}), ({}, {"deadline_ms": value})):
         with pytest.raises(PolicyError) as caught:
-            choose({"policy": "cascade"} | parameters, defaults)
-        assert str(caught.value) == f"parameter tolerance is a number of at least 0, not {value!r}"
+            choose({"policy": "deadline"} | parameters, defaults)
+        assert str(caught.value) == f"parameter deadline_ms is a number of at least 0, not {value!r}"
 
 
 @pytest.mark.parametrize("value", ["degrade", "ensemble_all"])

@@ -23,12 +23,12 @@ def test_values_are_read() -> None:
         "slice_rows": "bert-large=2, *=16",
         "calls_in_flight": "3",
         "max_wait_ms": "1500",
-        "policy": "cascade",
+        "policy": "deadline",
     }
     settings = Settings.read(parameters, on_gpu=False)
     assert settings.fold == {"preprocess", "cuml"}
     assert settings.limits("bert-large") == Limits(2, 3)
-    assert settings.limits("gate") == Limits(16, 3)
+    assert settings.limits("postprocess") == Limits(16, 3)
     assert settings.limits("cuml") == Limits(16, 1)
     assert settings.max_wait_s == 1.5
     assert Settings.read({}, False).max_wait_s == math.inf
@@ -37,7 +37,7 @@ def test_values_are_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("fold", "bert-large", "fold is auto, none, or some of preprocess, cuml, gate, postprocess, not 'bert-large'"),
+        ("fold", "bert-large", "fold is auto, none, or some of preprocess, cuml, postprocess, not 'bert-large'"),
         ("chunk_rows", "0", "chunk_rows is auto or a whole number of at least 1, not '0'"),
         ("slice_rows", "cuml=many", "slice_rows is auto or a whole number of at least 1, not 'many'"),
         ("max_wait_ms", "soon", "max_wait_ms is a positive number of milliseconds, not 'soon'"),

@@ -50,7 +50,6 @@ def bundle(tmp_path: Path) -> Path:
         facts=Facts(DEFAULT_ENCODER, DEFAULT_SHA256, [3], 0.5, [float(step) for step in range(21)], [[0.0, 0.0]] * 10),
         changes={"head.weight": rng.normal(size=(1, 384)).astype(np.float32), "head.bias": np.zeros(1, np.float32)},
         forest=rng.bytes(1000),
-        gate=rng.bytes(1000),
         features=FeatureSpec.fit([" ".join(f"word{number}" for number in range(200))]),
         trained_urls=frozenset({b"12345678"}),
         out_of_fold=OutOfFold(np.arange(50, dtype=np.uint64), *rng.normal(size=(2, 50)).astype(np.float32)),

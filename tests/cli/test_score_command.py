@@ -241,7 +241,7 @@ def test_strict_needs_a_server_that_checks_texts(wire):
     assert_failed(score("--url", wire.url, "--strict", stdin=b"Yes."), 1, "has no output FLAGS")
 
 
-@pytest.mark.parametrize("arguments", [("--policy", "cascade"), ("--model-name", "ensemble_all")])
+@pytest.mark.parametrize("arguments", [("--policy", "deadline"), ("--model-name", "ensemble_all")])
 def test_strict_needs_the_policy_that_refuses(wire, arguments):
     result = score("--url", wire.url, "--strict", *arguments, stdin=b"Yes.")
     assert result.exit_code == 2

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from transformers import BertConfig, BertModel
 
 from readability_triton.cli.main import main
-from readability_triton.training import base_encoder, forest, gate, metrics
+from readability_triton.training import base_encoder, forest, metrics
 from readability_triton.training.bundle import FILES
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,6 @@ def small():
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forest, "N_TREES", 3)
-        patch.setattr(gate, "N_TREES", 3)
         patch.setattr(metrics, "N_RESAMPLES", 20)
         yield
     torch.set_num_threads(threads)

@@ -19,7 +19,7 @@ from readability_triton.cli.train import train
 from readability_triton.ensemble.config import read_config
 from readability_triton.serving.artefacts import missing_artefacts
 from readability_triton.stages.precision import Precision, precision_of
-from readability_triton.training import base_encoder, forest, gate, metrics
+from readability_triton.training import base_encoder, forest, metrics
 from readability_triton.training.build import best_precision
 from readability_triton.training.fine_tuning import FineTuning
 
@@ -63,8 +63,7 @@ def quick() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        for each in (forest, gate):
-            patch.setattr(each, "N_TREES", 5)
+        patch.setattr(forest, "N_TREES", 5)
         patch.setattr(metrics, "N_RESAMPLES", 50)
         yield
     torch.set_num_threads(threads)
@@ -431,62 +430,28 @@ def own_bundle(folder: Path, training: Result, tmp_path: Path) -> Path:
     return shutil.copytree(folder / "bundle", tmp_path / "bundle")
 
 
-def test_the_gates_curve_leads_from_the_encoders_error_to_the_forests(folder, repository, seen):
-    curve = json.loads(run("gate", "--data", seen, "--bundle", folder / "bundle", "--format", "json").stdout)
-    figures = json.loads(evaluated(folder, repository, seen).stdout)
-    assert curve[0]["skipped"] == 0
-    assert curve[-1]["skipped"] == 1
-    for point, scorer in ((curve[0], "encoder"), (curve[-1], "forest")):
-        assert point["rmse"] == pytest.approx(figures[scorer]["rmse"]["value"])
-        assert point["rmse"] == pytest.approx(point["by_chance"])
-    for rising in ("skipped", "tolerance"):
-        assert [point[rising] for point in curve] == sorted(point[rising] for point in curve)
-
-
-def test_the_gate_says_how_many_rows_may_skip_within_the_risk(folder, seen, training):
-    where = ("--data", seen, "--bundle", folder / "bundle")
-    assert "At most 1% more RMSE with 95 % confidence: " in run("gate", *where).stderr
-    assert "100% of the rows may skip" in run("gate", *where, "--risk", "1000").stderr
-
-
-def test_the_gates_table_shows_the_same_curve(folder, seen, training):
-    where = ("--data", seen, "--bundle", folder / "bundle")
-    table = run("gate", *where).stdout
-    for point in json.loads(run("gate", *where, "--format", "json").stdout):
-        assert any(
-            line.split()[:3] == [f"{point['tolerance']:.3f}", f"{point['skipped']:.0%}", f"{point['rmse']:.3f}"]
-            for line in table.splitlines()
-        )
-
-
-def test_the_gates_curve_is_the_same_each_time_and_writes_nothing(own_bundle, seen):
+def test_a_refitted_forest_is_written_into_the_bundle_and_built_from_there(
+    own_bundle, empty_repository, seen, tmp_path
+):
     before = contents(own_bundle)
-    command = ("gate", "--data", seen, "--bundle", own_bundle, "--format", "json")
-    assert run(*command).stdout == run(*command).stdout
-    assert contents(own_bundle) == before
-
-
-def test_a_gate_is_written_into_the_bundle_and_built_from_there(own_bundle, empty_repository, seen, tmp_path):
-    before = contents(own_bundle)
-    result = run("gate", "--data", seen, "--bundle", own_bundle, "--seed", "7", "--write", "--format", "json")
-    assert json.loads(result.stdout)
-    assert "Wrote the gate into" in result.stderr
+    result = run("refit", "--data", seen, "--bundle", own_bundle, "--seed", "7")
+    assert f"Wrote {own_bundle}" in "".join(result.stderr.splitlines())
     after = contents(own_bundle)
-    assert [name for name in before if after[name] != before[name]] == ["gate.tl.xz"]
+    assert before["encoder.safetensors.xz"] == after["encoder.safetensors.xz"]
     repository = shutil.copytree(empty_repository, tmp_path / "repository")
     run("build", "--bundle", own_bundle, "--model-repository", repository, "--precision", "fp32")
-    built = (repository / "gate" / "1" / "checkpoint.tl").read_bytes()
-    assert built == lzma.decompress(after["gate.tl.xz"]) != lzma.decompress(before["gate.tl.xz"])
+    built = (repository / "cuml" / "1" / "checkpoint.tl").read_bytes()
+    assert built == lzma.decompress(after["forest.tl.xz"]) != lzma.decompress(before["forest.tl.xz"])
 
 
-def test_a_gate_for_rows_that_were_not_trained_on_is_refused_and_nothing_written(own_bundle, unseen):
+def test_a_refit_on_rows_that_were_not_trained_on_is_refused_and_nothing_written(own_bundle, unseen):
     before = contents(own_bundle)
-    result = invoke("gate", "--data", unseen, "--bundle", own_bundle, "--write")
+    result = invoke("refit", "--data", unseen, "--bundle", own_bundle)
     assert_failed(result, "40 of 40 rows, the first of them row 1, were not trained on")
     assert contents(own_bundle) == before
 
 
-def test_a_gate_for_what_is_no_bundle_or_no_corpus_is_one_line(own_bundle, seen, tmp_path):
-    assert_failed(invoke("gate", "--data", seen, "--bundle", tmp_path), "No such file or directory")
+def test_a_refit_of_what_is_no_bundle_or_on_no_corpus_is_one_line(own_bundle, seen, tmp_path):
+    assert_failed(invoke("refit", "--data", seen, "--bundle", tmp_path), "No such file or directory")
     (tmp_path / "corpus.csv").write_text("excerpt,target\ntext,1\n")
-    assert_failed(invoke("gate", "--data", tmp_path / "corpus.csv", "--bundle", own_bundle), "no column url")
+    assert_failed(invoke("refit", "--data", tmp_path / "corpus.csv", "--bundle", own_bundle), "no column url")

@@ -32,7 +32,7 @@ def test_flags_come_with_the_scores(flagging, scorer, async_scorer, details):
     assert all("FLAGS" in outputs for _, outputs, _ in flagging.requested)
 
 
-@pytest.mark.parametrize("parameters", [{}, {"policy": "cascade"}])
+@pytest.mark.parametrize("parameters", [{}, {"policy": "deadline"}])
 def test_without_guard_no_flags_are_asked_for(flagging, scorer, parameters):
     assert scorer(parameters=parameters).score(TEXTS).flags is None
     assert all("FLAGS" not in outputs for _, outputs, _ in flagging.requested)

@@ -243,7 +243,7 @@ def test_details_come_in_the_order_of_the_texts(fake, scorer):
 
 def test_request_parameters_go_to_the_first_pipeline_only(fake, scorer):
     fake.refuse = lambda model, texts: NOT_READY if model == "bls_pipeline" and b"x" in texts else None
-    asked = {"policy": "cascade", "tolerance": 0.25}
+    asked = {"policy": "deadline", "deadline_ms": 0.25}
     scores = scorer(parameters=asked, details=True).score(TEXTS, 1.0)
     assert [(model, parameters) for model, _, parameters in fake.requested] == [
         ("bls_pipeline", asked),

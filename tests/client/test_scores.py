@@ -1,4 +1,8 @@
+import pickle
+from functools import partial
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +57,29 @@ def test_what_a_pipeline_does_not_say_is_no_number():
     assert np.isnan(details.cuml).all()
     assert details.route == ("ensemble_all",) * 3
     assert not details.degraded.any()
+
+
+def test_deferred_intervals_and_levels_are_computed_when_first_read_and_then_kept():
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return np.zeros((2, 2), np.float32), ("A1", "B1")
+
+    scores = Scores.deferred(np.zeros(2, np.float32), ("m", "m"), compute, None, None)
+    assert calls == []
+    assert scores.level == ("A1", "B1")
+    assert scores.interval.shape == (2, 2)
+    assert Scores.joined([scores, scores_of(1)]).level == ("A1", "B1", "level 0")
+    assert calls == [1]
+
+
+def test_deferred_scores_can_be_pickled_before_they_are_read():
+    later = partial(tuple, [np.ones((1, 2), np.float32), ("C1",)])
+    scores = pickle.loads(pickle.dumps(Scores.deferred(np.ones(1, np.float32), ("m",), later, None, None)))
+    assert (scores.values.tolist(), scores.interval.tolist(), scores.level) == ([1.0], [[1.0, 1.0]], ("C1",))
+
+
+def test_another_name_is_no_attribute_of_scores():
+    with pytest.raises(AttributeError, match="no attribute 'levels'"):
+        _ = scores_of(1).levels

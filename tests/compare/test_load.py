@@ -7,7 +7,15 @@ import time
 import numpy as np
 import pytest
 
-from readability_triton.compare.load import poisson_schedule, run_beside, run_closed, run_open
+from readability_triton.compare.load import (
+    Block,
+    Sample,
+    poisson_schedule,
+    run_beside,
+    run_closed,
+    run_open,
+    steady_window,
+)
 
 
 class Service:
@@ -32,8 +40,34 @@ def test_a_closed_loop_keeps_its_concurrency_and_sends_every_request_once(concur
     block = asyncio.run(run_closed(service, range(20), concurrency))
     assert service.most == min(concurrency, 20)
     assert service.asked == list(range(20)) == [sample.request for sample in block.samples]
-    assert block.throughput * block.seconds == pytest.approx(19)
+    assert block.n_answered == 19
     assert [sample.error for sample in block.samples if sample.error] == ["RuntimeError: unlucky"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 4])
+def test_a_closed_loop_counts_what_came_while_all_callers_were_busy(concurrency):
+    block = asyncio.run(run_closed(Service(), range(20, 40), concurrency))
+    done = sorted(sample.done for sample in block.samples)
+    left_out = 0 if concurrency == 1 else 2 * concurrency - 1
+    assert len(block.counted) == 20 - left_out
+    assert block.throughput == pytest.approx(len(block.counted) / block.counted_seconds)
+    if concurrency > 1:
+        assert block.counted_seconds == pytest.approx(done[-concurrency] - done[concurrency - 1])
+
+
+def test_a_window_is_unbiased_where_requests_take_unequal_time():
+    # Two callers, each request 1 or 3 s: 1 a second in the long run, less with the end, when one caller is idle.
+    rng = np.random.default_rng(0)
+    free, samples = [0.0, 0.0], []
+    for number in range(4000):
+        caller = int(np.argmin(free))
+        begin, free[caller] = free[caller], free[caller] + rng.choice([1.0, 3.0])
+        samples.append(Sample(number, begin, begin, free[caller]))
+    rates = [
+        Block(part, 0, 1.0, 0.0, window=steady_window(part, 2)).throughput
+        for part in (samples[at : at + 20] for at in range(0, 4000, 20))
+    ]
+    assert np.mean(rates) == pytest.approx(1.0, abs=4 * np.std(rates) / np.sqrt(len(rates)))
 
 
 def test_a_mixed_load_lasts_as_long_as_the_other_client_and_counts_its_texts():
@@ -97,3 +131,10 @@ def test_arrivals_are_a_poisson_process():
     assert due.min() >= 0
     assert due.max() < 200
     assert [request for _, request in schedule[:9]] == [0, 1, 2, 3, 4, 5, 6, 0, 1]
+
+
+def test_an_open_loop_whose_service_falls_behind_may_end_early():
+    service = Service(seconds=0.2)
+    schedule = [(number * 0.001, number) for number in range(1000)]
+    block = asyncio.run(run_open(service, schedule, most_in_flight=4, most_unsent=6))
+    assert (len(block.samples), block.unsent) == (4, 6)

@@ -73,7 +73,7 @@ def test_what_weakens_the_figures_is_said(make_outcome):
         "1 of 95 requests failed: Busy: no",
         "7 requests came due while too many were in flight",
         "the client sent 1 % of requests more than",
-        "the client itself used",
+        "the client itself took",
     ):
         assert part in sentences
 

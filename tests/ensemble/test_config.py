@@ -21,7 +21,6 @@ CONTRACT = {
         {"OUTPUT__0": ("FP32", [1])},
     ),
     "cuml": ("fil", {"input__0": ("FP32", [207])}, {"output__0": ("FP32", [1])}),
-    "gate": ("fil", {"input__0": ("FP32", [207])}, {"output__0": ("FP32", [1])}),
     "postprocess": (
         "python",
         {"BERT_WEIGHT_INPUT": ("FP32", [1]), "BERT_LARGE_SCORE": ("FP32", [1]), "CUML_SCORE": ("FP32", [1])},

@@ -10,5 +10,4 @@ from readability_triton.faults.truth import Truth
 def truth() -> Truth:
     bert = np.array([1.0, -2.0, 0.5], dtype=np.float32)
     cuml = np.array([0.0, -1.0, 3.0], dtype=np.float32)
-    gap = np.array([0.2, 0.4, 0.9], dtype=np.float32)
-    return Truth(["one", "two", "three"], bert, cuml, gap)
+    return Truth(["one", "two", "three"], bert, cuml)

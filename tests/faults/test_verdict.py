@@ -5,7 +5,7 @@ import pytest
 
 from readability_triton.client.errors import InvalidRequestError, ModelUnavailableError, ServerBusyError
 from readability_triton.client.scores import Details, Scores
-from readability_triton.faults.traffic import CASCADES, FALLBACK, PARALLEL, Asked, Flow
+from readability_triton.faults.traffic import FALLBACK, NO_ENCODER, PARALLEL, Asked, Flow
 from readability_triton.faults.truth import Truth
 from readability_triton.faults.verdict import Kind, judge_error, judge_scores
 
@@ -61,10 +61,12 @@ def test_a_policy_that_may_not_degrade_does_wrong_if_it_does(truth: Truth) -> No
     assert judge_scores(asked(PARALLEL[2]), flagged, truth).kind is Kind.WRONG
 
 
-def test_a_cascade_is_right_where_the_gate_says_so(truth: Truth) -> None:
-    flow = Flow("cascade", "bls_pipeline", "grpc", {"policy": "cascade", "tolerance": 0.2})
-    assert judge_scores(asked(flow), scores([0.0, 2.375, -2.0]), truth).kind is Kind.RIGHT
-    assert judge_scores(asked(CASCADES[1]), scores([0.0, 3.0, -1.0]), truth).kind is Kind.RIGHT
+def test_without_the_encoder_a_row_of_weight_0_is_right_and_any_other_degraded(truth: Truth) -> None:
+    forests = [0.0, 3.0, -1.0]
+    of_weight_0 = Asked(NO_ENCODER, ROWS, np.zeros(3, dtype=np.float32))
+    assert judge_scores(of_weight_0, scores(forests, ["cuml"] * 3, [False] * 3), truth).kind is Kind.RIGHT
+    assert judge_scores(asked(NO_ENCODER), scores(forests, ["cuml"] * 3, [True] * 3), truth).kind is Kind.DEGRADED
+    assert judge_scores(asked(NO_ENCODER), scores(forests, ["cuml"] * 3, [False] * 3), truth).kind is Kind.WRONG
 
 
 @pytest.mark.parametrize("error", [ModelUnavailableError("down"), ServerBusyError("full")])

@@ -1,4 +1,4 @@
-"""What tests on a GPU share. They are skipped, with the reason, where a requirement is missing."""
+"""What tests on a GPU share. Where a requirement is missing they are skipped, with the reason, or refused."""
 
 import csv
 from collections.abc import Iterator
@@ -21,8 +21,14 @@ PREPROCESS = default_repository() / "preprocess" / "1"
 CLEAR = Path(__file__).parents[3] / "shared" / "clear" / "train.csv"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--require-gpu", action="store_true", help="fail where a requirement of tests/gpu is missing")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     missing = missing_requirements(default_repository())
+    if missing and config.getoption("--require-gpu", default=False):
+        raise pytest.UsageError("; ".join(missing))
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gpu)

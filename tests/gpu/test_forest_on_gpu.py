@@ -1,7 +1,6 @@
 """RAPIDS forest inference: Treelite's scores."""
 
 import numpy as np
-import pytest
 
 from readability_triton.serving.repository import default_repository
 from readability_triton.stages.arrays import to_host
@@ -10,9 +9,8 @@ from readability_triton.stages.features import extract
 from readability_triton.stages.forest import load_forest, predict
 
 
-@pytest.mark.parametrize("model", ["cuml", "gate"])
-def test_scores_are_those_of_treelite(model: str, spec, texts) -> None:
-    checkpoint = default_repository() / model / "1" / "checkpoint.tl"
+def test_scores_are_those_of_treelite(spec, texts) -> None:
+    checkpoint = default_repository() / "cuml" / "1" / "checkpoint.tl"
     features = extract(texts[:512], spec)
     scores = DeviceForest(checkpoint, 0).predict(features)
     assert scores.dtype == np.float32

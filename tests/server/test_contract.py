@@ -27,7 +27,6 @@ CONTRACT = {
         {"OUTPUT0": ("FP32", [1])},
     ),
     "ensemble_all": ({"excerpt": ("STRING", [1]), "BERT_WEIGHT": ("FP32", [1])}, {"SCORE": ("FP32", [1])}),
-    "gate": ({"input__0": ("FP32", [207])}, {"output__0": ("FP32", [1])}),
     "bls_pipeline": (
         {"excerpt": ("STRING", [1]), "BERT_WEIGHT": ("FP32", [1])},
         {
@@ -70,7 +69,7 @@ def test_tensors_are_those_of_the_contract(server: TritonServer, model: str) -> 
 
 def test_the_slots_name_their_native_backends(server: TritonServer) -> None:
     assert config(server, "bert-large")["backend"] == "pytorch"
-    assert config(server, "cuml")["backend"] == config(server, "gate")["backend"] == "fil"
+    assert config(server, "cuml")["backend"] == "fil"
     assert config(server, "ensemble_all")["platform"] == "ensemble"
 
 
@@ -106,10 +105,9 @@ def test_preprocess_gives_the_features(server: TritonServer, truth: InProcessPip
 def test_the_scorers_give_what_their_stages_give(server: TritonServer, truth: InProcessPipeline) -> None:
     prepared = infer(server, "preprocess", {"INPUT0": as_strings(PASSAGES)})
     bert = infer(server, "bert-large", {"INPUT__0": prepared["BERT_IDS"], "INPUT__1": prepared["BERT_AM"]})
-    cuml, gate = (infer(server, model, {"input__0": prepared["TREE_FEATS"]}) for model in ("cuml", "gate"))
+    cuml = infer(server, "cuml", {"input__0": prepared["TREE_FEATS"]})
     np.testing.assert_allclose(bert["OUTPUT__0"], truth.bert(PASSAGES), atol=1e-5)
     np.testing.assert_allclose(cuml["output__0"], truth.cuml(PASSAGES), atol=1e-6)
-    np.testing.assert_allclose(gate["output__0"], truth.gate(PASSAGES), atol=1e-6)
 
 
 def test_postprocess_blends(server: TritonServer) -> None:

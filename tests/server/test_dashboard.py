@@ -34,7 +34,7 @@ def scrape(server: TritonServer) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def labels(server: TritonServer) -> dict[str, set[str]]:
     """After requests of every kind, an answer without the encoder, a degraded one and an error among them."""
-    for parameters in ({}, {"policy": "cascade"}, {"policy": "deadline", "deadline_ms": 0.0}):
+    for parameters in ({}, {"policy": "deadline", "deadline_ms": 0.0}):
         with Scorer(url=server.grpc_url, fallback=None, parameters=parameters) as scorer:
             scorer.score(["A hen sat in the sun."], 0.0)
             scorer.score(["A hen sat in the sun."], 1.0)

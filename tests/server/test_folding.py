@@ -12,8 +12,8 @@ from readability_triton.faults.copies import rename_copy, set_parameter
 from readability_triton.serving.server import Options, TritonServer, running
 
 TEXTS = [*sample_passages().values(), "Rain.", "«Café» — naïve?! 3.14 …", "a " * 3000]
-FOLDS = ("none", "preprocess", "preprocess,cuml", "preprocess,cuml,gate,postprocess")
-POLICIES = ({}, {"policy": "cascade", "tolerance": 0.3}, {"policy": "graph"})
+FOLDS = ("none", "preprocess", "preprocess,cuml", "preprocess,cuml,postprocess")
+POLICIES = ({}, {"policy": "guard", "on_flag": "refuse"}, {"policy": "graph"})
 
 Ask = Callable[..., dict[str, np.ndarray]]
 

@@ -33,14 +33,8 @@ class Right:
     """What the models say of the sample passages, and so what every policy must give."""
 
     def __init__(self, truth: InProcessPipeline) -> None:
-        self.bert, self.cuml, gap = (stage(TEXTS)[:, 0] for stage in (truth.bert, truth.cuml, truth.gate))
+        self.bert, self.cuml = (stage(TEXTS)[:, 0] for stage in (truth.bert, truth.cuml))
         self.blend = truth.score(TEXTS, WEIGHTS[:, None])[:, 0]
-        self.moves = WEIGHTS * gap
-
-    def tolerance(self, n_asked: int) -> float:
-        """One at which so many rows are worth asking the encoder, midway between two of them."""
-        rising = np.sort(self.moves)[::-1]
-        return float((rising[n_asked - 1] + rising[n_asked]) / 2)
 
 
 @pytest.fixture(scope="module")
@@ -52,54 +46,26 @@ def assert_near(scores: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(scores, expected, rtol=0, atol=TOLERANCE)
 
 
-POLICIES = ["parallel", "graph", "fallback", "deadline", "cascade", "guard"]
+POLICIES = ["parallel", "graph", "fallback", "deadline", "guard"]
 IN_FULL: dict[str, dict[str, Any]] = {
     "parallel": {},
     "graph": {},
     "fallback": {},
     "guard": {},
     "deadline": {"deadline_ms": LONG_MS},
-    "cascade": {"tolerance": 0},
 }
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_with_all_the_time_and_no_tolerance_every_policy_is_the_ensemble(
-    ask_bls: Ask, url: str, right: Right, policy: str
-) -> None:
+def test_with_all_the_time_every_policy_is_the_ensemble(ask_bls: Ask, url: str, right: Right, policy: str) -> None:
     answer = ask_bls(url, TEXTS, WEIGHTS, policy=policy, **IN_FULL[policy])
     with Scorer("ensemble_all", None, url) as ensemble:
         assert_near(answer["SCORE"], ensemble.score(TEXTS, WEIGHTS.tolist()).values)
     assert_near(answer["SCORE"], right.blend)
     assert not answer["DEGRADED"].any()
-    asked = WEIGHTS > 0 if policy == "cascade" else np.full(len(TEXTS), True)
-    assert_near(answer["BERT_SCORE"], np.where(asked, right.bert, np.nan))
+    assert_near(answer["BERT_SCORE"], right.bert)
     assert_near(answer["CUML_SCORE"], right.cuml)
-    route = b"ensemble_all" if policy == "graph" else b"bert-large+cuml"
-    assert answer["ROUTE"].tolist() == np.where(asked, route, b"cuml").tolist()
-
-
-@pytest.mark.parametrize("n_asked", [1, 4, len(TEXTS) - 1])
-def test_cascade_asks_the_encoder_for_exactly_the_rows_that_are_worth_it(
-    ask_bls: Ask, url: str, right: Right, n_asked: int
-) -> None:
-    tolerance = right.tolerance(n_asked)
-    asked = right.moves > tolerance
-    assert asked.sum() == n_asked
-    answer = ask_bls(url, TEXTS, WEIGHTS, policy="cascade", tolerance=tolerance)
-    assert_near(answer["SCORE"], np.where(asked, right.blend, right.cuml))
-    assert_near(answer["BERT_SCORE"], np.where(asked, right.bert, np.nan))
-    assert_near(answer["CUML_SCORE"], right.cuml)
-    assert answer["ROUTE"].tolist() == np.where(asked, b"bert-large+cuml", b"cuml").tolist()
-    assert not answer["DEGRADED"].any()
-
-
-def test_cascade_asks_for_none_where_none_is_worth_it(ask_bls: Ask, url: str, right: Right) -> None:
-    answer = ask_bls(url, TEXTS, WEIGHTS, policy="cascade", tolerance="1000")
-    assert_near(answer["SCORE"], right.cuml)
-    assert set(answer["ROUTE"]) == {b"cuml"}
-    assert np.isnan(answer["BERT_SCORE"]).all()
-    assert not answer["DEGRADED"].any()
+    assert set(answer["ROUTE"]) == {b"ensemble_all" if policy == "graph" else b"bert-large+cuml"}
 
 
 def test_without_any_time_the_forest_answers_and_says_that_it_is_not_what_was_asked_for(
@@ -154,11 +120,17 @@ REFUSED = {
     ),
     "no name": ({"policy": 3}, "no policy '3'"),
     "unknown parameter": (
-        {"policy": "cascade", "deadline_ms": 5},
-        "policy cascade takes no parameter 'deadline_ms'; it takes tolerance",
+        {"policy": "deadline", "tolerance": 5},
+        "policy deadline takes no parameter 'tolerance'; it takes deadline_ms",
     ),
-    "parameter of another policy": ({"tolerance": 1}, "policy parallel takes no parameter 'tolerance'; it takes none"),
-    "not a number": ({"policy": "cascade", "tolerance": "much"}, "tolerance is a number of at least 0, not 'much'"),
+    "parameter of another policy": (
+        {"deadline_ms": 1},
+        "policy parallel takes no parameter 'deadline_ms'; it takes none",
+    ),
+    "not a number": (
+        {"policy": "deadline", "deadline_ms": "much"},
+        "deadline_ms is a number of at least 0, not 'much'",
+    ),
     "truth": ({"policy": "deadline", "deadline_ms": True}, "deadline_ms is a number of at least 0, not True"),
     "negative": ({"policy": "deadline", "deadline_ms": -0.5}, "deadline_ms is a number of at least 0, not -0.5"),
     "not a choice": (
@@ -249,15 +221,13 @@ def scraped(server: TritonServer) -> str:
 def test_requests_for_different_policies_at_the_same_time_get_each_their_own(
     ask_bls: Ask, server: TritonServer, right: Right
 ) -> None:
-    middle = right.tolerance(len(TEXTS) // 2)
-    forest = {"policy": "cascade", "tolerance": 1000}
     expected = [
         ({}, right.blend),
         ({"policy": "graph"}, right.blend),
         ({"policy": "fallback"}, right.blend),
         ({"policy": "deadline", "deadline_ms": LONG_MS}, right.blend),
-        ({"policy": "cascade", "tolerance": middle}, np.where(right.moves > middle, right.blend, right.cuml)),
-        (forest, right.cuml),
+        ({"policy": "deadline", "deadline_ms": 0}, right.cuml),
+        ({"policy": "guard"}, right.blend),
         ({"policy": "no such"}, None),
     ]
     sent = [(row, *each) for row in range(0, len(TEXTS), 2) for each in expected]

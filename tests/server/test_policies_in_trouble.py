@@ -134,7 +134,7 @@ def test_when_the_trouble_is_over_answers_are_what_was_asked_for_and_the_log_is_
     assert len(moody.degraded_lines()) == before
 
 
-@pytest.mark.parametrize("parameters", [{"policy": "parallel"}, {"policy": "cascade", "tolerance": 0}], ids=str)
+@pytest.mark.parametrize("parameters", [{"policy": "parallel"}, {"policy": "guard"}], ids=str)
 def test_a_request_that_needs_an_encoder_that_fails_names_it_and_why(
     ask_bls: Ask, moody, moody_url, parameters: dict[str, Any]
 ) -> None:
@@ -174,8 +174,7 @@ def test_an_encoder_that_hangs_holds_up_no_other_request(ask_bls: Ask, moody, cu
         for _ in range(MANY):
             answer = ask_bls(url, TEXTS[-1:], policy="deadline", deadline_ms=60)
             assert answer["ROUTE"].tolist() == [b"cuml"]
-        skipped = ask_bls(url, TEXTS, WEIGHTS, policy="cascade", tolerance=1000)
-        np.testing.assert_allclose(skipped["SCORE"], cuml, rtol=0, atol=TOLERANCE)
+        assert_forests(ask_bls(url, TEXTS, WEIGHTS, policy="deadline", deadline_ms=0), cuml)
     asked_again = ask_bls(url, TEXTS, WEIGHTS, policy="deadline", deadline_ms=60_000)
     assert not asked_again["DEGRADED"].any()
     assert set(asked_again["ROUTE"]) == {b"bert-large+cuml"}
@@ -185,7 +184,7 @@ def test_an_encoder_that_hangs_holds_up_no_other_request(ask_bls: Ask, moody, cu
     ("parameters", "reason"),
     [
         ({"policy": "fastest"}, f"no policy 'fastest'; there are {', '.join(policy_names())}"),
-        ({"policy": "cascade", "tolerance": "much"}, "parameter tolerance is a number of at least 0, not 'much'"),
+        ({"policy": "deadline", "deadline_ms": "much"}, "parameter deadline_ms is a number of at least 0, not 'much'"),
     ],
     ids=["policy", "setting"],
 )

@@ -23,6 +23,7 @@ from readability_triton.serving.ports import free_ports
 from readability_triton.serving.repository import copy_repository, default_repository
 from readability_triton.serving.server import Options, TritonServer, running
 from readability_triton.stages.pipeline import InProcessPipeline
+from readability_triton.training.forest import fit_forest
 
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 CONFIG = Path(__file__).parents[2] / "deploy" / "haproxy" / "haproxy.cfg"
@@ -133,11 +134,12 @@ class Load:
 
 
 def other_models(folder: Path) -> Path:
-    """The repository with another forest: the gate's, which gives other scores."""
+    """The repository with another forest, which gives other scores."""
     repository = copy_repository(default_repository(), folder)
     forest = repository / "cuml" / "1" / "checkpoint.tl"
     forest.unlink()
-    shutil.copyfile(default_repository() / "gate" / "1" / "checkpoint.tl", forest)
+    features = np.random.default_rng(0).normal(size=(200, 207)).astype(np.float32)
+    fit_forest(features, features[:, 0].astype(float), seed=0).serialize(str(forest))
     return repository
 
 

@@ -68,7 +68,7 @@ def test_scores_come_with_intervals_and_levels_that_fall_with_them(server: Trito
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--bert-weight", "0.5"), ("--policy", "cascade", "--set", "tolerance=9")],
+    [("--bert-weight", "0.5"), ("--policy", "deadline", "--set", "deadline_ms=0")],
     ids=["another weight", "the encoder skipped"],
 )
 def test_a_score_that_intervals_were_not_calibrated_on_has_neither(

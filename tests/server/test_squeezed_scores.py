@@ -58,7 +58,7 @@ def test_without_reshape_the_ensemble_names_what_it_got(squeezed: TritonServer) 
         score(squeezed, "ensemble_all")
 
 
-@pytest.mark.parametrize("policy", ["parallel", "cascade", "graph"])
+@pytest.mark.parametrize("policy", ["parallel", "guard", "graph"])
 def test_without_reshape_bls_names_what_it_got_and_never_broadcasts(squeezed: TritonServer, policy: str) -> None:
     with pytest.raises(InferenceError, match=r"cuml: output output__0 is float32 \[3\]; expected float32 \[3, 1\]"):
         score(squeezed, "bls_called", policy=policy)

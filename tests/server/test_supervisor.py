@@ -33,7 +33,7 @@ from readability_triton.stages.pipeline import InProcessPipeline
 READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
 FREE_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
 PIPELINES = ("ensemble_all", "bls_pipeline")
-MODELS = ("preprocess", "bert-large", "cuml", "gate", "postprocess", "bls_pipeline")
+MODELS = ("preprocess", "bert-large", "cuml", "postprocess", "bls_pipeline")
 RECOVERY_S = 20
 TOLERANCE = 1e-5
 WEIGHT = 0.5  # so that a wrong answer of either scorer shows

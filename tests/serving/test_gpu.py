@@ -105,7 +105,7 @@ def test_without_a_gpu_nothing_else_is_asked(driver, packages, tmp_path):
 
 def test_where_all_is_there_nothing_is_missing(driver, packages, tmp_path):
     driver(FakeCuda(["NVIDIA H100"], memory=LEAST_BYTES))
-    packages(*gpu.PACKAGES)
+    packages(*gpu.PACKAGES, "nvforest")
     assert missing_requirements(tmp_path) == []
 
 
@@ -114,7 +114,7 @@ def test_whatever_is_missing_is_named(driver, packages, tmp_path):
     packages("cupy", "rmm", cuda=None)
     small, missing, torch = missing_requirements(tmp_path)
     assert small == "GPU 0 (NVIDIA T4) has 4.0 GiB of memory, 8 are needed"
-    assert missing == "not installed: cudf, cuml (`pip install .[gpu]`)"
+    assert missing == "not installed: cudf, nvforest or cuml (`pip install .[gpu]`)"
     assert torch == "this PyTorch is built without CUDA"
 
 
@@ -132,7 +132,7 @@ def test_cuda_headers_of_another_version_than_the_compiler_are_named(
         return found
 
     driver(FakeCuda(["NVIDIA H100"]))
-    packages(*gpu.PACKAGES)
+    packages(*gpu.PACKAGES, "nvforest")
     monkeypatch.setattr(gpu.importlib.metadata, "version", version)
     found = missing_requirements(tmp_path)
     if fits:
@@ -160,7 +160,7 @@ def test_cuda_headers_of_another_version_than_the_compiler_are_named(
 )
 def test_an_encoder_that_a_gpu_cannot_compute_is_named(driver, packages, tmp_path, precision, capability, expected):
     driver(FakeCuda(["NVIDIA A10"], capability=capability))
-    packages(*gpu.PACKAGES)
+    packages(*gpu.PACKAGES, "nvforest")
     (tmp_path / "bert-large" / "1").mkdir(parents=True)
     with zipfile.ZipFile(tmp_path / "bert-large" / "1" / "model.pt", "w") as file:
         file.writestr(f"model/extra/{NOTE}", precision)

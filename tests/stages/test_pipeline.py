@@ -34,7 +34,6 @@ ARTEFACTS = {
     "features": ("preprocess/1/features.json", OSError),
     "encoder": ("bert-large/1/model.pt", (RuntimeError, ValueError)),
     "forest": ("cuml/1/checkpoint.tl", treelite.TreeliteError),
-    "gate": ("gate/1/checkpoint.tl", treelite.TreeliteError),
 }
 
 
@@ -50,27 +49,20 @@ def forest(spec: FeatureSpec) -> RandomForestRegressor:
 
 
 @pytest.fixture(scope="module")
-def gate(spec: FeatureSpec) -> RandomForestRegressor:
-    features = extract(CORPUS, spec)
-    return RandomForestRegressor(5, max_depth=3, random_state=1).fit(features, np.abs(features[:, 3]))
-
-
-@pytest.fixture(scope="module")
 def encoder(tiny_bert: BertModel) -> PooledEncoder:
     torch.manual_seed(2)
     return PooledEncoder(tiny_bert, (3,)).eval()
 
 
 @pytest.fixture(scope="module")
-def repository(spec, forest, gate, encoder, tokenizer_file, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(spec, forest, encoder, tokenizer_file, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("model_repository")
-    for model in ("preprocess", "bert-large", "cuml", "gate"):
+    for model in ("preprocess", "bert-large", "cuml"):
         (root / model / "1").mkdir(parents=True)
     shutil.copy(tokenizer_file, root / "preprocess" / "1" / "tokenizer.json")
     spec.save(root / "preprocess" / "1" / "features.json")
     torch.jit.save(to_torchscript(encoder), str(root / "bert-large" / "1" / "model.pt"))
-    for model, fitted in (("cuml", forest), ("gate", gate)):
-        treelite.sklearn.import_model(fitted).serialize(str(root / model / "1" / "checkpoint.tl"))
+    treelite.sklearn.import_model(forest).serialize(str(root / "cuml" / "1" / "checkpoint.tl"))
     return root
 
 
@@ -102,12 +94,6 @@ def test_the_encoders_scores_are_those_of_hugging_face(pipeline: InProcessPipeli
 def test_the_forests_scores_are_those_of_scikit_learn(pipeline: InProcessPipeline, cuml_truth) -> None:
     assert len(set(cuml_truth.ravel().tolist())) > 2
     np.testing.assert_allclose(pipeline.cuml(TEXTS), cuml_truth, atol=1e-6)
-
-
-def test_what_the_gate_expects_is_what_scikit_learn_does(pipeline: InProcessPipeline, gate, spec, cuml_truth) -> None:
-    expected = gate.predict(extract(TEXTS, spec)).astype(np.float32).reshape(-1, 1)
-    assert not np.allclose(expected, cuml_truth)
-    np.testing.assert_allclose(pipeline.gate(TEXTS), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])

@@ -53,10 +53,9 @@ def test_the_built_encoder_scores_as_the_assembled_one_does(built, bundle, tiny,
     np.testing.assert_allclose(InProcessPipeline(built).bert(texts), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize(("fitted", "stage"), [("forest", "cuml"), ("gate", "gate")])
-def test_the_built_forests_predict_as_the_fitted_ones_do(built, bundle, corpus, tmp_path, fitted, stage):
-    (tmp_path / "fitted.tl").write_bytes(getattr(bundle, fitted))
-    predicted = getattr(InProcessPipeline(built), stage)(corpus.texts)
+def test_the_built_forest_predicts_as_the_fitted_one_does(built, bundle, corpus, tmp_path):
+    (tmp_path / "fitted.tl").write_bytes(bundle.forest)
+    predicted = InProcessPipeline(built).cuml(corpus.texts)
     expected = predict(load_forest(tmp_path / "fitted.tl"), extract(corpus.texts, bundle.features))
     np.testing.assert_array_equal(predicted, expected)
 

@@ -36,7 +36,7 @@ def folder(trained, tmp_path: Path) -> Path:
 def test_a_bundle_is_read_as_it_was_written(trained, folder):
     loaded, written = Bundle.load(folder), trained.bundle
     assert loaded.facts == written.facts
-    assert (loaded.forest, loaded.gate) == (written.forest, written.gate)
+    assert loaded.forest == written.forest
     assert loaded.trained_urls == written.trained_urls
     assert sorted(loaded.changes) == sorted(written.changes)
     for name, change in written.changes.items():
@@ -55,11 +55,9 @@ def test_saving_what_was_loaded_writes_the_same_files(folder, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_the_gate_can_be_written_alone(folder):
-    before = {name: (folder / name).read_bytes() for name in FILES}
-    Bundle.save_gate(folder, b"another gate")
-    assert Bundle.load(folder).gate == b"another gate"
-    assert [name for name in FILES if (folder / name).read_bytes() != before[name]] == ["gate.tl.xz"]
+def test_a_file_of_an_earlier_version_beside_the_others_is_ignored(trained, folder):
+    (folder / "gate.tl.xz").write_bytes(b"a second forest, once")
+    assert Bundle.load(folder).forest == trained.bundle.forest
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -80,8 +78,6 @@ def test_a_missing_file_is_an_os_error(folder, name):
         ("encoder.safetensors.xz", lzma.compress(b"cut off")[:-9]),
         ("forest.tl.xz", b"not compressed"),
         ("forest.tl.xz", b""),
-        ("gate.tl.xz", b"not compressed"),
-        ("gate.tl.xz", b""),
         ("features.json", b"[]"),
         ("features.json", b"{}"),
         ("out_of_fold.safetensors", b"cut"),
@@ -171,10 +167,9 @@ class TestTheCommittedBundle:
         assert len(committed.facts.reference_scores) == 10
         assert committed.changes["head.weight"].shape == (1, len(committed.facts.layers) * 384)
 
-    def test_has_two_forests_over_all_features_that_give_a_number_each(self, committed):
-        for forest in (committed.forest, committed.gate):
-            model = treelite.Model.deserialize_bytes(forest)
-            assert (model.num_feature, n_outputs(model)) == (207, 1)
+    def test_has_a_forest_over_all_features_that_gives_one_number(self, committed):
+        model = treelite.Model.deserialize_bytes(committed.forest)
+        assert (model.num_feature, n_outputs(model)) == (207, 1)
 
     def test_has_a_model_card_with_its_own_facts_and_the_licence(self, committed, card):
         facts = committed.facts

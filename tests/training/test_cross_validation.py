@@ -9,7 +9,15 @@ from hypothesis.extra.numpy import arrays
 
 from readability_triton.training import forest
 from readability_triton.training.corpus import Corpus
-from readability_triton.training.cross_validation import Predictions, best_epoch, best_weight, folds, out_of_fold_forest
+from readability_triton.training.cross_validation import (
+    Predictions,
+    best_epoch,
+    best_weight,
+    fold_of_rows,
+    folds,
+    out_of_fold_forest,
+)
+from readability_triton.training.yardsticks.openings import opening
 
 SEED = 4
 
@@ -54,11 +62,20 @@ def spoilt(corpus: Corpus, url: str) -> tuple[Corpus, np.ndarray]:
 def test_a_source_never_teaches_the_forest_that_scores_it(corpus, monkeypatch):
     monkeypatch.setattr(forest, "N_TREES", 5)
     other, rows = spoilt(corpus, corpus.urls[7])
+    texts = [*corpus.texts, *(opening(text, 2) for text in corpus.texts)]
+    fold, of_source = np.tile(fold_of_rows(corpus, SEED), 2), np.tile(rows, 2)
     reported = []
-    before, after = (out_of_fold_forest(each, SEED, reported.append) for each in (corpus, other))
-    np.testing.assert_array_equal(before[rows], after[rows])
-    assert (before[~rows] != after[~rows]).any()
-    assert sum(reported) == 2 * len(corpus.texts)
+    before, after = (out_of_fold_forest(each, texts, fold, SEED, reported.append) for each in (corpus, other))
+    np.testing.assert_array_equal(before[of_source], after[of_source])
+    assert (before[~of_source] != after[~of_source]).any()
+    assert np.isfinite(before).all()
+    assert sum(reported) == 2 * len(texts)
+
+
+def test_the_fold_of_a_row_is_the_one_that_holds_it_out(corpus):
+    fold = fold_of_rows(corpus, SEED)
+    for number, (_, held_out) in enumerate(folds(corpus, SEED)):
+        assert np.flatnonzero(fold == number).tolist() == held_out.tolist()
 
 
 columns = arrays(np.float64, 12, elements=st.floats(-4, 4).map(lambda value: round(value, 3)))

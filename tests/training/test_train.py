@@ -25,7 +25,13 @@ from readability_triton.training.base_encoder import load_base_encoder
 from readability_triton.training.bundle import hash_text, hash_url
 from readability_triton.training.changes import pack
 from readability_triton.training.corpus import Corpus
-from readability_triton.training.cross_validation import best_epoch, best_weight, folds, out_of_fold_forest
+from readability_triton.training.cross_validation import (
+    best_epoch,
+    best_weight,
+    fold_of_rows,
+    folds,
+    out_of_fold_forest,
+)
 from readability_triton.training.fine_tuning import FineTuning
 from readability_triton.training.halves import with_halves
 from readability_triton.training.head import Head
@@ -199,7 +205,8 @@ def test_out_of_fold_scores_are_those_after_the_epoch_that_is_best_over_all_fold
 
 
 def test_out_of_fold_scores_of_the_forest_are_its_cross_validations(learned, easy):
-    np.testing.assert_array_equal(learned[0].out_of_fold.cuml, out_of_fold_forest(easy, SEED, lambda more: None))
+    expected = out_of_fold_forest(easy, easy.texts, fold_of_rows(easy, SEED), SEED, lambda more: None)
+    np.testing.assert_array_equal(learned[0].out_of_fold.cuml, expected)
 
 
 def test_what_can_be_learned_is_learned_out_of_fold(learned, easy):

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from readability_triton.stages.sentences import sentence_spans
 from readability_triton.training.corpus import Corpus
-from readability_triton.training.cross_validation import N_FOLDS, folds
+from readability_triton.training.cross_validation import N_FOLDS, fold_of_rows
 from readability_triton.training.yardsticks.levels import LevelledTexts
 from readability_triton.training.yardsticks.openings import SENTENCES
 from readability_triton.training.yardsticks.pairs import SENTENCES_PER_PASSAGE
@@ -122,9 +122,7 @@ class Composer:
 
     def add_corpus(self, corpus: Corpus, seed: int) -> None:
         """Excerpts, their openings and runs; the folds are those of `cross_validation.folds`."""
-        fold = np.empty(len(corpus.texts), dtype=int)
-        for number, (_, held_out) in enumerate(folds(corpus, seed)):
-            fold[held_out] = number
+        fold = fold_of_rows(corpus, seed)
         rows = [self._row(text) for text in corpus.texts]
         for kind_of_row in (self._add_row, self._add_openings, self._add_runs):
             for row, number, target in zip(rows, fold, corpus.targets, strict=True):

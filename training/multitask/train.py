@@ -14,7 +14,7 @@ from readability_triton.training.assemble import pooled_encoder
 from readability_triton.training.base_encoder import BaseEncoder
 from readability_triton.training.bundle import Bundle, OutOfFold
 from readability_triton.training.compute import Compute
-from readability_triton.training.cross_validation import N_FOLDS, Predictions
+from readability_triton.training.cross_validation import N_FOLDS, Predictions, out_of_fold_forest
 from readability_triton.training.fit import Progress
 from readability_triton.training.forest import forest_device
 from readability_triton.training.intervals import calibrate, coverage
@@ -22,7 +22,6 @@ from readability_triton.training.level_line import fit_level_line
 from readability_triton.training.metrics import rmse
 from readability_triton.training.multitask.compose import ComposedTexts, Kind
 from readability_triton.training.multitask.fits import Fits
-from readability_triton.training.multitask.judged_forest import out_of_fold_forest
 from readability_triton.training.multitask.read_texts import Sources
 from readability_triton.training.multitask.recipe import Model, TrainingRecipe
 from readability_triton.training.multitask.stacked_encoder import StackedEncoder
@@ -31,12 +30,9 @@ from readability_triton.training.multitask.teachers import TeacherEncoder, teach
 from readability_triton.training.multitask.token_store import BERT, TokenStore, Vocabulary
 from readability_triton.training.run_folder import RunFolder
 from readability_triton.training.train import make_bundle, mean_weights, with_reference_scores
-from readability_triton.training.yardsticks.blend_weight import cost
+from readability_triton.training.yardsticks.blend_weight import choose_weight
 from readability_triton.training.yardsticks.figure import Figure
 from readability_triton.training.yardsticks.measure import Yardstick, measure, score_out_of_fold
-
-WEIGHTS = np.linspace(0, 1, 101).round(2)
-"""Of the encoder, that are tried for the blend."""
 
 PARTS = (Kind.ROW, Kind.OPENING, Kind.RUN)
 """What intervals are calibrated on."""
@@ -107,7 +103,9 @@ def train_multitask(task: MultitaskTraining, folder: RunFolder, progress: Progre
     labels = _labels(task, texts, folder, progress)
     students = fit_students(_student_fits(task, texts), texts, labels, task.recipe.seeds, folder, progress)
     device = forest_device(task.compute.device.type)
-    forest = out_of_fold_forest(task.sources.corpus, texts, task.seed, device, progress)
+    with progress("cross-validating the forest", len(texts.strings)) as on_progress:
+        fold = texts.fold[texts.numbers]
+        forest = out_of_fold_forest(task.sources.corpus, texts.strings, fold, task.seed, on_progress, device)
     judged = Predictions(students.out_of_fold[texts.numbers], forest)
     is_row = texts.kind[texts.numbers] == Kind.ROW
     rows = Predictions(judged.bert[is_row], judged.cuml[is_row])
@@ -115,7 +113,7 @@ def train_multitask(task: MultitaskTraining, folder: RunFolder, progress: Progre
     tuned = mean_weights(students.weights)
     bundle = make_bundle(task.sources.corpus, task.base, encoder, tuned, rows, task.seed, device)
     bundle = replace(bundle, out_of_fold=OutOfFold.of(texts.strings, *judged))
-    weight = _blend_weight(task, bundle.out_of_fold)
+    weight = choose_weight(bundle.out_of_fold, task.sources.corpus, task.yardsticks)
     blend = weight * judged.bert + (1 - weight) * judged.cuml
     interval, held = _intervals(texts, blend)
     levelled = texts.kind[texts.numbers] == Kind.LEVELLED
@@ -165,15 +163,6 @@ def _fits(
         at_once=task.at_once,
         seed=task.seed,
     )
-
-
-def _blend_weight(task: MultitaskTraining, known: OutOfFold) -> float:
-    """The weight that costs least by RMSE and all yardsticks."""
-    corpus = task.sources.corpus
-    score = score_out_of_fold(known, WEIGHTS.tolist())
-    errors = np.array([rmse(each, corpus.targets) for each in score(corpus.texts)])
-    figures = [Figure("RMSE", len(corpus.texts), errors, "RMSE"), *measure(task.yardsticks, None, score)]
-    return float(WEIGHTS[cost(figures).argmin()])
 
 
 def _intervals(

@@ -6,11 +6,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from readability_triton.training.bundle import OutOfFold
+from readability_triton.training.corpus import Corpus
+from readability_triton.training.metrics import rmse
 from readability_triton.training.yardsticks.figure import Figure
+from readability_triton.training.yardsticks.measure import Yardstick, measure, score_out_of_fold
+
+WEIGHTS = np.linspace(0, 1, 101).round(2)
+"""Of the encoder, that are tried for the blend."""
 
 LOWER_IS_BETTER = ("RMSE", "openings")
 NOT_WEIGHED = ("sensitivity",)
 """Of edited texts nobody said how much harder they are."""
+
+
+def choose_weight(known: OutOfFold, corpus: Corpus, yardsticks: Sequence[Yardstick]) -> float:
+    """The encoder's weight that costs least by RMSE and by the yardsticks whose texts all have out-of-fold scores.
+
+    Raises:
+        UnknownTextError: if a row of the corpus has no out-of-fold scores.
+    """
+    score = score_out_of_fold(known, WEIGHTS.tolist())
+    errors = np.array([rmse(each, corpus.targets) for each in score(corpus.texts)])
+    figures = [Figure("RMSE", len(corpus.texts), errors, "RMSE"), *measure(yardsticks, None, score)]
+    return float(WEIGHTS[cost(figures).argmin()])
 
 
 def cost(figures: Sequence[Figure]) -> NDArray[np.float64]:

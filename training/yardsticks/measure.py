@@ -42,10 +42,10 @@ def score_out_of_fold(known: OutOfFold, weights: Sequence[float]) -> Score:
     """Scores FP64 [W, N] that texts got in the cross-validation; `UnknownTextError` for a text that was not in it."""
 
     def score(texts: Sequence[str]) -> NDArray[np.float64]:
-        at, unknown = known.find(texts)
+        scores, unknown = known.scores(texts)
         if len(unknown):
             raise UnknownTextError(f"{len(unknown)} of {len(texts)} texts have no out-of-fold score")
-        return blends(Predictions(known.bert[at].astype(float), known.cuml[at].astype(float)), weights)
+        return blends(Predictions(*scores), weights)
 
     return score
 

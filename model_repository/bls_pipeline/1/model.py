@@ -59,6 +59,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Called when every request is answered."""
+        self.loop.call_soon_threadsafe(self.orchestrator.close)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.watchdog.stop()

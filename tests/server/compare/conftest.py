@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tritonclient.grpc.aio import InferenceServerClient
 
+from readability_triton.client.access import Access
 from readability_triton.compare.arm import two_arms
-from readability_triton.compare.callers import make_caller
+from readability_triton.compare.callers import make_target
+from readability_triton.compare.client_process import ClientProcess
+from readability_triton.compare.connection import open_client
 from readability_triton.compare.experiment import Experiment, Outcome, Plan
 from readability_triton.compare.workload import of_texts
 from readability_triton.serving.server import Options, TritonServer, running
@@ -76,6 +78,6 @@ def compare(sleeping: TritonServer) -> Compare:
 async def _run(url: str, first: str, second: str, plan: Plan, texts: Sequence[str]) -> Outcome:
     arms = two_arms(first, second)
     workload = of_texts(texts, 1, 0.5, None, "a test")
-    async with InferenceServerClient(url.removeprefix("grpc://")) as client:
-        one, other = (make_caller(arm, workload, client, Path("nowhere")) for arm in arms)
-        return await Experiment(arms, (one, other), len(texts), client, no_progress).run(plan)
+    targets = [make_target(arm, workload, Path("nowhere")) for arm in arms]
+    async with open_client(url, Access()) as client, ClientProcess(targets, url, Access()) as sender:
+        return await Experiment(arms, sender, len(texts), client, no_progress).run(plan)

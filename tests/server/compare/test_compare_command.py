@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,19 +15,7 @@ from tritonclient.grpc import InferenceServerClient
 from readability_triton.serving.gpu import missing_requirements
 from readability_triton.serving.repository import default_repository
 from readability_triton.serving.server import Options, TritonServer, running
-
-READABILITY = [sys.executable, "-m", "readability_triton.cli.main"]
-
-
-def start(*arguments: str | Path, **options: Any) -> subprocess.Popen:
-    command = [*READABILITY, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def run(*arguments: str | Path) -> tuple[int, str, str]:
-    process = start(*arguments)
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
+from tests.server.compare.commands import run, start
 
 
 def short(server: TritonServer) -> tuple[str, ...]:

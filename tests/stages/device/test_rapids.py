@@ -1,4 +1,4 @@
-"""What is asked of CuPy, RMM, cuDF and cuML, against these packages themselves where they are installed."""
+"""What is asked of CuPy, RMM, cuDF, nvForest and cuML, against these packages themselves where they are installed."""
 
 import ast
 import importlib
@@ -56,6 +56,13 @@ def test_cudf_has_the_normalizer_and_the_wordpiece_tokenizer() -> None:
     inspect.signature(normalizer.normalize).bind(None, None)
     inspect.signature(vocabulary).bind(None)
     inspect.signature(vocabulary.tokenize).bind(None, None)
+
+
+def test_nvforest_loads_a_checkpoint_as_it_is_asked_to() -> None:
+    load = installed("nvforest").load_model
+    inspect.signature(load).bind(
+        "checkpoint.tl", model_type="treelite_checkpoint", device="gpu", precision=None, device_id=0
+    )
 
 
 def test_cuml_loads_a_checkpoint_as_it_is_asked_to() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from readability_triton.training import forest, gate
+from readability_triton.training import forest
 from readability_triton.training.bundle import Bundle
 from readability_triton.training.multitask import fits
 from readability_triton.training.multitask.compose import Kind
@@ -94,7 +94,6 @@ def saved_often() -> Iterator[None]:
         patch.setattr(fits, "CHECKPOINT_STEPS", 2)
         patch.setattr(fits, "SAVED_BATCHES", 1)
         patch.setattr(forest, "N_TREES", 3)
-        patch.setattr(gate, "N_TREES", 3)
         yield
 
 
