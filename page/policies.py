@@ -19,6 +19,6 @@ def _policy(policy: Policy) -> dict[str, Any]:
 
 
 def _setting(name: str, kind: Any, default: Any) -> dict[str, Any]:
-    """`choices` is empty for a number."""
+    """`choices` is empty for a number, and for a string that may be anything."""
     choices = list(get_args(kind)) if get_origin(kind) is Literal else []
     return {"name": name, "default": default, "choices": choices}

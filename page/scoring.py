@@ -3,11 +3,13 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from readability_triton.client.documents import ScoredDocument, ScoredPassage, scored_document, scored_passages
 from readability_triton.client.errors import InvalidRequestError, ReadabilityError
 from readability_triton.client.passages import Passage, cut
+from readability_triton.explain.chart import chart_of
 from readability_triton.page.asked import Asked
 from readability_triton.page.bands import band_of
 from readability_triton.page.failures import as_json
@@ -23,7 +25,8 @@ def score(pipelines: Pipelines, asked: Asked) -> Json:
 
     Returns:
         `passages`, each with `start` and `end` in characters (code points) and `words`; `order`, in which the pipelines
-        were asked; and `pipelines`, for each by name its answer, or `error`. The two fail separately.
+        were asked; and `pipelines`, for each by name its answer, with its waterfall as `chart`, or `error`. The two
+        fail separately.
 
     Raises:
         InvalidRequestError: if the text is refused by both.
@@ -58,8 +61,9 @@ def _answer(pipelines: Pipelines, name: str, passages: Sequence[Passage], asked:
         **_document(document),
         "weight": model.weight_or_default(asked.weight),
         "fitted_weight": model.bert_weight,
-        "milliseconds": answered.milliseconds,
         "passages": [_passage(each) for each in scored],
+        "chart": asdict(chart_of(answered.waterfall)),
+        "source": answered.waterfall.source,
     }
 
 
@@ -73,6 +77,8 @@ def score_sentences(pipelines: Pipelines, asked: Asked) -> Json:
         ReadabilityError: as `Scorer.score` does.
     """
     spans = list(sentence_spans(asked.text))
+    if not spans:  # no letter and no digit
+        return {"sentences": [], "answered_by": []}
     scores = pipelines.score_sentences([asked.text[start:end] for start, end in spans], asked.weight)
     model = pipelines.served_model(scores.answered_by[0])
     passages = [Passage(start, end, "", 0) for start, end in spans]

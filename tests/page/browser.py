@@ -133,11 +133,14 @@ class Tab:
         for kind in ("dragEnter", "dragOver", "drop"):
             self.command("Input.dispatchDragEvent", type=kind, x=300, y=300, data=data)
 
-    def picture(self, file: Path, whole: bool = True) -> bytes:
-        """Write a screenshot, PNG."""
-        shot = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        file.write_bytes(data := base64.b64decode(shot["data"]))
-        return data
+    def picture(self, file: Path) -> None:
+        """Write a screenshot of what is in the window, PNG."""
+        file.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
+
+    @property
+    def height(self) -> int:
+        """How high the whole page is."""
+        return int(self.value("document.documentElement.scrollHeight"))
 
 
 @contextmanager
