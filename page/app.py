@@ -25,8 +25,8 @@ from readability_triton.page.turns import Turns
 STATIC = Path(__file__).parent / "static"
 
 LARGEST_FILE = 16 << 20
-LARGEST_REQUEST = 1 << 20
-"""Bytes of JSON: `LONGEST_TEXT` characters fit, whatever they are."""
+LARGEST_REQUEST = 2 << 20
+"""Bytes of JSON: `LONGEST_TEXT` characters fit, even if each is escaped."""
 
 MOST_WAITING = 8
 

@@ -12,6 +12,9 @@ Parameter = str | float
 LONGEST_TEXT = 100_000
 """Characters; some 100 passages, which two cores score in two seconds."""
 
+LARGEST_NUMBER = 2**53
+"""In a setting: whatever is larger has no exact place in JSON, nor in the protocol of Triton."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -38,7 +41,7 @@ class Asked:
         """
         try:
             fields = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidRequestError(f"the request is not JSON: {error}") from error
         if not isinstance(fields, dict):
             raise InvalidRequestError("the request is not a JSON object")
@@ -97,6 +100,7 @@ def _settings(settings: Any) -> dict[str, Parameter]:
     if not isinstance(settings, dict):
         raise InvalidRequestError("settings is not a JSON object")
     for name, value in settings.items():
-        if name == "policy" or isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise InvalidRequestError(f"setting {name} is a string or a number, not {value!r}")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
+        if name == "policy" or not (is_number or isinstance(value, str)):
+            raise InvalidRequestError(f"setting {name} is a string or a number up to {LARGEST_NUMBER}, not {value!r}")
     return dict(settings)

@@ -77,8 +77,6 @@ def score_sentences(pipelines: Pipelines, asked: Asked) -> Json:
         ReadabilityError: as `Scorer.score` does.
     """
     spans = list(sentence_spans(asked.text))
-    if not spans:  # no letter and no digit
-        return {"sentences": [], "answered_by": []}
     scores = pipelines.score_sentences([asked.text[start:end] for start, end in spans], asked.weight)
     model = pipelines.served_model(scores.answered_by[0])
     passages = [Passage(start, end, "", 0) for start, end in spans]

@@ -1,7 +1,7 @@
 // Where the time of a request went: a row for each model, its bars on a scale of time.
 
 import { element, svg } from "./elements.js";
-import { capital, milliseconds } from "./words.js";
+import { milliseconds } from "./words.js";
 
 const ON_TOP = ["client", "request", "call", "queue", "input", "output", "compute"]; // drawn in this order
 const COLUMNS = ["Model", "From and to", "Took", "Share of the critical path"];
@@ -25,7 +25,7 @@ export function waterfall({ chart, source }, name, place, longest) {
       element("tbody", {}, ...chart.rows.map((row) => tableRow(row, longest))),
       element("tfoot", { "aria-hidden": "true" }, element("tr", {}, element("td"), element("td", {}, axis(longest)))),
     ),
-    element("ul", { class: "remarks" }, ...sentences.map((each) => element("li", {}, capital(each)))),
+    element("ul", { class: "remarks" }, ...sentences.map((each) => element("li", {}, each))),
   );
 }
 

@@ -8,7 +8,9 @@ export const useBands = (offered) => (bands = offered);
 export const figure = (value, digits = 2) =>
   value === null ? "none" : value.toFixed(digits).replace("-", "\u2212").replace(/^\u2212(0\.?0*)$/, "$1");
 export const percent = (percentile) => `${Math.round(percentile)} %`;
-export const capital = (words) => words[0].toUpperCase() + words.slice(1);
+// Of a sentence; names, such as `a.docx`, stay as they are.
+export const capital = (words) =>
+  words.replace(/^[a-z]+(?=[ :,]|$)/, (first) => first[0].toUpperCase() + first.slice(1));
 export const several = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 export const range = ({ low, high }) => `${figure(low)} to ${figure(high)}`;
 export const bandName = ({ band }) => (band === null ? null : bands[band].name);
