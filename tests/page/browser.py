@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_S = 60.0
@@ -172,3 +173,19 @@ async def _first_tab(session: aiohttp.ClientSession, location: str) -> aiohttp.C
     async with session.get(f"http://{location}/json/list") as answer:
         address = next(each["webSocketDebuggerUrl"] for each in await answer.json() if each["type"] == "page")
     return await session.ws_connect(address, max_msg_size=0)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with browser(tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
+
+
+@pytest.fixture
+def tab(chromium: Tab) -> Iterator[Tab]:
+    """A browser's tab, in which nothing complains but what a test takes from `complaints`."""
+    chromium.complaints.clear()
+    yield chromium
+    assert not chromium.complaints

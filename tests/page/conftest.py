@@ -10,7 +10,7 @@ pytest.importorskip("starlette", reason="needs the extra: pip install 'readabili
 
 from readability_triton.page.app import make_app
 from readability_triton.page.server import listen, serving
-from tests.page.browser import CHROMIUM, Tab, browser
+from tests.page.browser import chromium, tab  # noqa: F401 - fixtures
 from tests.page.stand_in import StandIn
 
 SAMPLES = {"01-first": "A cat sat.", "02-second": "The foregoing notwithstanding, it is void."}
@@ -28,22 +28,6 @@ def address(pipelines: StandIn) -> Iterator[str]:
     """Of the page, served on a free port."""
     with closing(listen("127.0.0.1", 0)) as listening, serving(make_app(pipelines, SAMPLES), listening) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with browser(tmp_path_factory.mktemp("profile")) as tab:
-        yield tab
-
-
-@pytest.fixture
-def tab(chromium: Tab) -> Iterator[Tab]:
-    """A browser's tab, in which nothing complains but what a test takes from `complaints`."""
-    chromium.complaints.clear()
-    yield chromium
-    assert not chromium.complaints
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ LONG = " ".join(f"Sentence {number} is here." for number in range(200))
 def test_setup_offers_what_there_is(address):
     setup = get(address, "api/setup").json
     assert setup["pipelines"] == list(PIPELINES)
-    assert [sample["text"] for sample in setup["samples"]][0] == "A cat sat."
+    assert next(sample["text"] for sample in setup["samples"]) == "A cat sat."
     assert {".txt", ".docx", ".pdf", ".epub"} <= set(setup["endings"])
 
 
@@ -62,10 +62,14 @@ def test_a_long_text_is_scored_by_passage(address, pipelines):
     answer = post(address, "api/score", {"text": LONG}).json
     passages = cut(LONG)
     assert len(passages) > 1
-    assert [(each["start"], each["end"]) for each in answer["passages"]] == [(each.start, each.end) for each in passages]
+    assert [(each["start"], each["end"]) for each in answer["passages"]] == [
+        (each.start, each.end) for each in passages
+    ]
     assert pipelines.asked[0][1] == [each.text for each in passages]
     for scored in answer["pipelines"].values():
-        assert [each["score"] for each in scored["passages"]] == pytest.approx([score_of(each.text) for each in passages])
+        assert [each["score"] for each in scored["passages"]] == pytest.approx(
+            [score_of(each.text) for each in passages]
+        )
 
 
 def test_sentences_have_a_score_each(address):

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from readability_triton.cli.main import main
-from readability_triton.page.server import listen
+from readability_triton.page.server import _address, listen
 
 
 def run(*arguments: str):
@@ -51,8 +51,6 @@ def test_impossible_options_are_exit_code_2(option):
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
 def test_an_address_of_ipv6_is_one_for_a_browser():
-    from readability_triton.page.server import _address
-
     try:
         listening = listen("::1", 0)
     except OSError:

@@ -1,12 +1,14 @@
 """The page in a browser, over a stand-in for the pipelines. With a real Triton: tests/server/test_page.py."""
 
-from pathlib import Path
+from contextlib import closing
+from itertools import pairwise
 
 import pytest
 
 from readability_triton.client.errors import InferenceError
-from readability_triton.page.app import LARGEST_FILE
+from readability_triton.page.app import LARGEST_FILE, make_app
 from readability_triton.page.pipelines import BLS, ENSEMBLE
+from readability_triton.page.server import listen, serving
 from tests.page.browser import Tab
 from tests.page.stand_in import StandIn
 
@@ -48,7 +50,9 @@ def test_sentences_are_coloured_by_how_hard_they_are(page):
     score(page, f"{EASY} {HARD}")
     easy, hard = page.value("[...document.querySelectorAll('.sentence')].map(each => Number(each.dataset.band))")
     assert easy > hard
-    colours = page.value("[...document.querySelectorAll('.sentence')].map(each => getComputedStyle(each).backgroundColor)")
+    colours = page.value(
+        "[...document.querySelectorAll('.sentence')].map(each => getComputedStyle(each).backgroundColor)"
+    )
     assert colours[0] != colours[1]
     lines = page.value("[...document.querySelectorAll('.sentence')].map(each => getComputedStyle(each).textDecoration)")
     assert lines[0] != lines[1]  # not by colour alone
@@ -58,7 +62,14 @@ def test_arrow_keys_go_through_the_sentences_and_read_them_out(page):
     score(page, f"{EASY} {HARD} {EASY}")
     page.value("document.querySelector('.sentence').focus()")
     assert page.text("#readout").startswith("Sentence 1 of 3")
-    for key, number in (("ArrowRight", 2), ("End", 3), ("ArrowRight", 3), ("ArrowLeft", 2), ("Home", 1), ("ArrowLeft", 1)):
+    for key, number in (
+        ("ArrowRight", 2),
+        ("End", 3),
+        ("ArrowRight", 3),
+        ("ArrowLeft", 2),
+        ("Home", 1),
+        ("ArrowLeft", 1),
+    ):
         page.press(key)
         assert page.text("#readout").startswith(f"Sentence {number} of 3"), key
         assert page.value("document.querySelectorAll('.sentence[tabindex=\"0\"], [aria-selected=true]').length") == 1
@@ -104,7 +115,9 @@ def test_both_answers_and_both_waterfalls_stand_side_by_side(page):
     assert ENSEMBLE in page.text(".waterfall:nth-child(1)")
     waterfall = page.text(".waterfall:nth-child(2)")
     assert all(words in waterfall for words in (BLS, "12.5 ms", "bert-large", "Critical path", "a stand-in"))
-    bars = page.value("[...document.querySelectorAll('.waterfall .compute')].map(each => each.getBoundingClientRect().width)")
+    bars = page.value(
+        "[...document.querySelectorAll('.waterfall .compute')].map(each => each.getBoundingClientRect().width)"
+    )
     assert len(bars) == 2
     assert min(bars) > 40
 
@@ -286,19 +299,22 @@ CONTRAST = """(() => {
 
 
 def test_everything_to_use_has_a_name_and_a_role(page):
-    page.value("document.querySelector('#policy').value")
     score(page, f"{EASY} {HARD}")
     nodes = page.command("Accessibility.getFullAXTree")["nodes"]
     named = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]}
     roles = {role for role, _ in named}
     assert {"main", "banner", "textbox", "combobox", "slider", "listbox", "option", "table", "rowheader"} <= roles
     nameless = [
-        role for role, name in named if role in ("textbox", "combobox", "slider", "button", "listbox", "table", "image") and not name
+        role
+        for role, name in named
+        if role in ("textbox", "combobox", "slider", "button", "listbox", "table", "image") and not name
     ]
     assert nameless == []
-    levels = page.value("[...document.querySelectorAll('h1, h2, h3')].filter(e => e.checkVisibility()).map(e => +e.tagName[1])")
+    levels = page.value(
+        "[...document.querySelectorAll('h1, h2, h3')].filter(e => e.checkVisibility()).map(e => +e.tagName[1])"
+    )
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 def test_buttons_are_large_enough_for_a_thumb(page):
@@ -328,12 +344,7 @@ def test_a_script_that_gets_into_the_page_does_not_run(page):
     page.complaints.clear()
 
 
-def test_the_page_says_so_when_its_own_server_is_gone(tab, pipelines, tmp_path: Path):
-    from contextlib import closing
-
-    from readability_triton.page.app import make_app
-    from readability_triton.page.server import listen, serving
-
+def test_the_page_says_so_when_its_own_server_is_gone(tab, pipelines):
     with closing(listen("127.0.0.1", 0)) as listening, serving(make_app(pipelines, {}), listening) as address:
         tab.open(address)
         tab.wait_for(READY)

@@ -27,12 +27,12 @@ def test_every_call_says_that_nothing_answers(nobody):
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "127.0.0.1:x y", "ftp://a"])
 def test_an_address_that_is_not_one_of_grpc_is_refused_at_once(url):
-    with pytest.raises(ValueError, match="gRPC|not grpc"):
+    with pytest.raises(ValueError, match=r"gRPC|not grpc"):
         TritonPipelines(url, 5.0)
 
 
 def test_a_certificate_that_is_not_there_is_refused_at_once(tmp_path):
-    with pytest.raises(OSError, match="ca.pem"):
+    with pytest.raises(OSError, match=r"ca\.pem"):
         TritonPipelines("grpcs://127.0.0.1:1", 5.0, Access(ca=tmp_path / "ca.pem"))
 
 

@@ -33,7 +33,10 @@ def test_names_of_this_machine_are_answered(address, name):
 
 
 def test_a_name_that_was_given_is_answered_and_no_other(pipelines):
-    with closing(listen("127.0.0.1", 0)) as listening, serving(make_app(pipelines, {}, {"gpu-box"}), listening) as address:
+    with (
+        closing(listen("127.0.0.1", 0)) as listening,
+        serving(make_app(pipelines, {}, {"gpu-box"}), listening) as address,
+    ):
         assert get(address, "", Host="gpu-box:8080").status == 200
         assert get(address, "", Host="localhost").status == 400
 
@@ -129,7 +132,9 @@ def test_the_document_has_no_script_or_style_of_its_own():
     document = (STATIC / "index.html").read_text()
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", document)
     for file in STATIC.glob("*.js"):
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|\.style\b|new Function", file.read_text())
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|\.style\b|new Function", file.read_text()
+        )
 
 
 def test_every_file_that_is_named_is_there():
