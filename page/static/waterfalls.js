@@ -55,7 +55,8 @@ function bars(row, longest) {
 }
 
 function bar(start, end, longest, attributes) {
-  const width = Math.max(((end - start) / longest) * 100, SMALLEST);
+  // Triton closes a step after its outputs are out: a bar may end after the answer.
+  const width = Math.max(((Math.min(end, longest) - start) / longest) * 100, SMALLEST);
   return svg("rect", { x: `${Math.min((start / longest) * 100, 100 - width)}%`, width: `${width}%`, ...attributes });
 }
 
