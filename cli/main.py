@@ -10,6 +10,7 @@ import click
 COMMANDS: Mapping[str, str] = {
     "score": "Score files or standard input on a running server.",
     "bulk": "Score a corpus of any size into Parquet files.",
+    "page": "Show in a browser how both pipelines score a text.",
     "serve": "Serve the model repository until stopped.",
     "demo": "Start a server, score the sample passages both ways, stop.",
     "doctor": "Show what this machine has for serving, and what is missing.",
@@ -38,6 +39,7 @@ EXTRAS: Mapping[str, str] = {
     "capacity": "compare",
     "compare": "compare",
     "explain": "compare",
+    "page": "page",
     "watch": "compare",
 }
 """What to install for commands that need other extras than `server`."""

@@ -2,10 +2,12 @@
 
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -14,14 +16,14 @@ from readability_triton.cli.options import model_repository_option
 from readability_triton.cli.starting import starting
 from readability_triton.serving.errors import ServerDiedError, ServingError
 from readability_triton.serving.placement import Placement
-from readability_triton.serving.server import Options
+from readability_triton.serving.server import Options, TritonServer
 from readability_triton.serving.tracing import DEFAULT_RATE
 
 LEAST_UPTIME_S = 30.0
 """A server that ends by itself is started again, unless it ended sooner than this."""
 
 
-class _StopRequest(BaseException):
+class StopRequest(BaseException):
     """SIGINT or SIGTERM arrived."""
 
 
@@ -91,33 +93,48 @@ def serve(
         trace_file,
         trace_rate or DEFAULT_RATE,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    stop_on_signals()
     with one_line(ServingError, TimeoutError, OSError):
         try:
-            while True:
-                options = _serve_once(options)
-        except _StopRequest:
+            keep_serving(options, _show_addresses)
+        except StopRequest:
             click.echo("Stopped.", err=True)
 
 
-def _serve_once(options: Options) -> Options:
-    """Serve until the server ends by itself, and give the options to start it again with, on the same ports.
+def _show_addresses(server: TritonServer) -> None:
+    click.echo(f"http     {server.http_url}\ngrpc     {server.grpc_url}\nmetrics  {server.metrics_url}")
+    click.echo("Ready; Ctrl-C stops it.", err=True)
+
+
+def keep_serving(options: Options, on_ready: Callable[[TritonServer], None]) -> NoReturn:
+    """Serve, and start a server that ended by itself again, on the same ports.
+
+    Args:
+        options: how to serve.
+        on_ready: called whenever a server is ready.
 
     Raises:
         ServerDiedError: if it ended so soon that it would again.
+        ServingError, TimeoutError: see `readability_triton.serving.server.running`.
     """
-    with starting(options, partial(click.echo, err=True)) as server:
-        started = time.monotonic()
-        click.echo(f"http     {server.http_url}\ngrpc     {server.grpc_url}\nmetrics  {server.metrics_url}")
-        click.echo("Ready; Ctrl-C stops it.", err=True)
-        try:
-            server.wait()
-        except ServerDiedError as error:
-            if time.monotonic() - started < LEAST_UPTIME_S:
-                raise
-            click.echo(f"{error}; starting it again", err=True)
-    return replace(options, http_port=server.http_port, grpc_port=server.grpc_port, metrics_port=server.metrics_port)
+    while True:
+        with starting(options, partial(click.echo, err=True)) as server:
+            started = time.monotonic()
+            on_ready(server)
+            try:
+                server.wait()
+            except ServerDiedError as error:
+                if time.monotonic() - started < LEAST_UPTIME_S:
+                    raise
+                click.echo(f"{error}; starting it again", err=True)
+        ports = {name: getattr(server, name) for name in ("http_port", "grpc_port", "metrics_port")}
+        options = replace(options, **ports)
+
+
+def stop_on_signals() -> None:
+    """Have SIGINT and SIGTERM raise `StopRequest`, once."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -125,4 +142,4 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     click.echo("Stopping: answering requests in flight …", err=True)
-    raise _StopRequest
+    raise StopRequest

@@ -107,11 +107,11 @@ def score_documents(
     shown = progress("scoring", len(texts)) if progress and len(texts) > MUCH_TO_DO else nullcontext(_no_progress)
     with shown as on_progress:
         scores = scorer.score(texts, bert_weight, on_progress)
-    rows = iter(_scored_passages([part for parts in passages for part in parts], scores, scorer.served_model()))
+    rows = iter(scored_passages([part for parts in passages for part in parts], scores, scorer.served_model()))
     by_document = [[next(rows) for _ in parts] for parts in passages]
     answered_by = iter(scores.answered_by)
     return [
-        _scored_document(name, parts, sorted({next(answered_by) for _ in parts}), scorer.served_model())
+        scored_document(name, parts, sorted({next(answered_by) for _ in parts}), scorer.served_model())
         for (name, _), parts in zip(documents, by_document, strict=True)
     ]
 
@@ -132,7 +132,8 @@ def mean_interval(intervals: Sequence[Interval | None], weights: Sequence[float]
     return float(low), float(high)
 
 
-def _scored_passages(passages: Sequence[Passage], scores: Scores, model: ServedModel) -> list[ScoredPassage]:
+def scored_passages(passages: Sequence[Passage], scores: Scores, model: ServedModel) -> list[ScoredPassage]:
+    """N passages with what their N scores mean by the configuration of `model`."""
     details = scores.details or Details.unknown(len(passages), "")
     return [
         ScoredPassage(
@@ -158,9 +159,10 @@ def _scored_passages(passages: Sequence[Passage], scores: Scores, model: ServedM
     ]
 
 
-def _scored_document(
+def scored_document(
     name: str, passages: list[ScoredPassage], answered_by: list[str], model: ServedModel
 ) -> ScoredDocument:
+    """The document that these passages make up, with what its mean score means by the configuration of `model`."""
     weights = [max(each.passage.words, 1) for each in passages]
     mean = float(np.average([each.score for each in passages], weights=weights))
     return ScoredDocument(

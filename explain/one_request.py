@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from readability_triton.client.access import Access
@@ -13,6 +13,7 @@ from readability_triton.compare.breakdown import Breakdown, between, by_model
 from readability_triton.ensemble.dag import Dag, is_ensemble
 from readability_triton.explain import bls_spans, statistics, triton_traces
 from readability_triton.explain.bls_spans import SPANS, SpansError
+from readability_triton.explain.chart import hops_share
 from readability_triton.explain.clock import Sent
 from readability_triton.explain.critical_path import waterfall_of
 from readability_triton.explain.server import Inputs, Outputs, ServerConnection
@@ -27,6 +28,9 @@ COUNTED_WITHIN_S = 1.0
 OWN_SPANS = f"the model's own output {SPANS}"
 TRACES = "Triton's traces"
 STATISTICS = "Triton's statistics"
+
+MUCH = 0.5
+LATE = "Most of it is hops: Triton times a model that answers late only until its `execute` returns."
 
 
 @dataclass(frozen=True)
@@ -234,7 +238,8 @@ def by_trace(model: Model, trace: Trace, sent: Sent) -> Waterfall:
     began_ns, notes = sent.on_clock_of(trace.start, trace.end)
     client = Span("client", "client", 0.0, sent.total_ms, None)
     spans = [client, *triton_traces.spans_of(trace, model.dags, began_ns, first=1, parent=0)]
-    return waterfall_of(model.name, spans, TRACES, notes)
+    waterfall = waterfall_of(model.name, spans, TRACES, notes)
+    return replace(waterfall, notes=(*notes, LATE)) if trace.children and hops_share(waterfall) > MUCH else waterfall
 
 
 def by_statistics(model: Model, spent: Breakdown, sent: Sent, ours: int) -> Waterfall:

@@ -11,7 +11,7 @@ from readability_triton.client.errors import ModelUnavailableError, ServerUnreac
 from readability_triton.compare.breakdown import Spent
 from readability_triton.explain import bls_spans, statistics, tracing
 from readability_triton.explain.clock import CENTRED, Sent
-from readability_triton.explain.one_request import Answered, Model, by_own_spans, by_trace
+from readability_triton.explain.one_request import LATE, Answered, Model, by_own_spans, by_trace
 from readability_triton.explain.server import ServerConnection
 from readability_triton.explain.tracing import SETTINGS, Tracing, TracingUnavailableError
 from readability_triton.explain.triton_traces import TraceError, read_traces
@@ -161,6 +161,20 @@ def test_a_clock_that_is_not_the_clients_is_noted_and_the_server_is_centred():
     assert waterfall.notes == (CENTRED,)
     assert (request.start_ms, request.end_ms) == (10, 50)
     assert waterfall.path[-1].end_ms == waterfall.total_ms == 60
+
+
+@pytest.mark.parametrize(("first_ends", "is_late"), [(20, True), (90, False)])
+def test_a_step_that_is_timed_only_until_execute_returns_is_noted(first_ends, is_late):
+    spans = {1: ("m", None, 5, 99), 2: ("first", 1, 10, first_ends), 3: ("second", 1, 92, 97)}
+    written = []
+    for trace, (model, parent, *stamps) in spans.items():
+        about = {"id": trace, "model_name": model, "model_version": 1, "request_id": "r"}
+        written.append(about if parent is None else about | {"parent_id": parent})
+        for name, ns in zip(("REQUEST_START", "REQUEST_END"), stamps, strict=True):
+            written.append({"id": trace, "timestamps": [{"name": name, "ns": ns * NS}]})
+    (trace,) = read_traces(json.dumps(written), "here")
+    notes = by_trace(Model("m", {}, (), False), trace, Sent(0, 100 * NS)).notes
+    assert (LATE in notes) == is_late
 
 
 def test_a_server_that_says_it_took_longer_than_the_client_waited_does_not_lengthen_the_path():
