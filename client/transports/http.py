@@ -8,6 +8,7 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from typing import Any, NamedTuple
@@ -159,7 +160,9 @@ class HttpTransport:
         """Send and read; the connection is kept if it can be used again, and closed otherwise."""
         try:
             connection.sock.settimeout(timeout_s)
-            connection.request(method, path, body, headers)
+            # A gateway may refuse a large body before it has come, and close: its answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, headers)
             response = connection.getresponse()
             answer = _Answer(response.status, response.read(), response.headers)
         except BaseException:
@@ -183,12 +186,13 @@ def _check_location(location: str) -> None:
 
 
 def _unpacked(answer: _Answer) -> bytes:
-    if "Content-Encoding" not in answer.headers:
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding == "identity":
         return answer.body
     try:
         return zlib.decompress(answer.body, _GZIP_OR_ZLIB)
     except zlib.error as error:
-        raise ConnectionError(f"the answer is not {answer.headers['Content-Encoding']}: {error}") from error
+        raise ConnectionError(f"the answer is not {encoding}: {error}") from error
 
 
 class AsyncHttpTransport:

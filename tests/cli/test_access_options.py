@@ -107,7 +107,7 @@ def test_the_models_of_a_bulk_job_carry_access_to_its_actors(wire: WireServer) -
 
 @pytest.mark.parametrize(
     "command",
-    [("compare",), ("capacity", "--slo", "p99=100ms"), ("watch", "log.jsonl")],
+    [("compare",), ("explain",), ("capacity", "--slo", "p99=100ms"), ("watch", "log.jsonl")],
     ids=lambda command: command[0],
 )
 def test_access_without_an_address_is_bad_usage(command: tuple[str, ...]) -> None:
