@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from readability_triton.client.errors import ReadabilityError
 from readability_triton.client.scorer import Scorer
@@ -52,7 +52,7 @@ def share(url: str, expected: Mapping[str, float], seconds: float, n_threads: in
 
     workers = [FORK.Process(target=work, args=(number,), daemon=True) for number in range(n_workers)]
     pool = ThreadPoolExecutor(n_threads)
-    asking = []
+    asking: list[Future[Counter[str]]] = []
 
     def start_threads() -> None:
         asking.extend(pool.submit(ask_until, scorer, expected, number, end) for number in range(n_threads))

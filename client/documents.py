@@ -129,7 +129,8 @@ def score_accepted(
     Raises:
         ReadabilityError: as `Scorer.score` does, but for a refusal that names a row.
     """
-    left, refused = dict(enumerate(documents)), {}
+    left = dict(enumerate(documents))
+    refused: dict[int, str] = {}
     while left:
         try:
             return score_documents(scorer, list(left.values()), bert_weight, progress), refused

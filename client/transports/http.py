@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection, InvalidURL
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ import aiohttp
 
 from readability_triton.client.access import Access
 from readability_triton.client.transports.binary_tensors import (
+    JSON_LENGTH,
     BinaryAnswer,
     check_status,
     encode,
@@ -55,7 +56,7 @@ class NoConnectionError(ConnectionError):
 class _Answer(NamedTuple):
     status: int
     body: bytes
-    headers: Headers
+    headers: HTTPMessage
 
 
 class HttpTransport:
@@ -86,7 +87,7 @@ class HttpTransport:
         """Send a request and wait for its answer."""
         body, headers = encode(request, self._compression)
         answer = self._call("POST", _infer_path(request.model), timeout_s, body, headers)
-        return BinaryAnswer(answer.body, json_length(answer.headers))
+        return BinaryAnswer(answer.body, json_length(answer.headers.get(JSON_LENGTH)))
 
     def model_config(self, model: str, timeout_s: float) -> Mapping[str, Any]:
         """The configuration of a model."""
@@ -214,7 +215,7 @@ class AsyncHttpTransport:
         """Send a request and wait for its answer."""
         body, headers = encode(request, self._compression)
         data, answered = await self._call("POST", _infer_path(request.model), timeout_s, body, headers)
-        return BinaryAnswer(data, json_length(answered))
+        return BinaryAnswer(data, json_length(answered.get(JSON_LENGTH)))
 
     async def model_config(self, model: str, timeout_s: float) -> Mapping[str, Any]:
         """The configuration of a model."""
