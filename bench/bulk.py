@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from readability_triton.bench.memory import memory_of
 from readability_triton.bench.timing import Samples
 
 SAMPLE_S = 5.0
@@ -171,31 +172,3 @@ def run_bulk(work: Work, actors: int) -> tuple[float, Memory]:
     if process.returncode:
         raise BulkFailedError(f"readability bulk ended with exit code {process.returncode}: {errors.strip()}")
     return float(dict(line.split("\t") for line in out.splitlines())["rows/s"]), memory
-
-
-def memory_of(pid: int) -> int:
-    """Bytes of a process and of all that it started, as proportional set size: a shared page counts once in the sum."""
-    parents = {int(stat.parent.name): _parent(stat) for stat in Path("/proc").glob("[0-9]*/stat")}
-    total = 0
-    for each in parents:
-        above: int | None = each
-        while above not in (pid, None):
-            above = parents.get(above or 0)
-        if above == pid:
-            total += _proportional_size(each)
-    return total
-
-
-def _parent(stat: Path) -> int | None:
-    try:
-        return int(stat.read_text().rpartition(")")[2].split()[1])
-    except OSError:  # it has ended meanwhile
-        return None
-
-
-def _proportional_size(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))

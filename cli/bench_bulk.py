@@ -33,7 +33,14 @@ from readability_triton.serving.artefacts import check_built
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.repository import copy_repository
 
-ARMS = ("pipeline", "one-actor", "all-actors")
+ARMS = ("pipeline", "one-process", "one-actor", "all-actors")
+RATIOS = {
+    "all_actors_to_pipeline": ("all-actors", "pipeline"),
+    "all_actors_to_one": ("all-actors", "one-actor"),
+    "one_actor_to_one_process": ("one-actor", "one-process"),
+    "pipeline_to_one_process": ("pipeline", "one-process"),
+}
+"""The last is what the machine itself gives: cores that share caches, or a host with others, scale less than twice."""
 
 
 @click.command(
@@ -41,6 +48,7 @@ ARMS = ("pipeline", "one-actor", "all-actors")
     epilog="""\b
 Arms:
   pipeline    the pipeline without an engine, in a process of one thread for each of --cores
+  one-process the same in one process
   one-actor   `readability bulk --actors 1`
   all-actors  `readability bulk` with an actor for each of --cores
 
@@ -82,6 +90,7 @@ def bench_bulk(
         write_corpus(work.corpus, list(sample_passages().values()), rows, words)
         arms: dict[str, Callable[[], tuple[float, Memory]]] = {
             "pipeline": partial(run_pipeline, work, len(taken)),
+            "one-process": partial(run_pipeline, work, 1),
             "one-actor": partial(run_bulk, work, 1),
             "all-actors": partial(run_bulk, work, len(taken)),
         }
@@ -128,10 +137,9 @@ def _spread(memory: Memory) -> list[int]:
 
 
 def _ratios(samples: Mapping[str, Samples]) -> dict[str, Any]:
-    pairs = {"all_actors_to_pipeline": ("all-actors", "pipeline"), "all_actors_to_one": ("all-actors", "one-actor")}
     return {
         name: asdict(throughput_ratio(samples, arm, base))
-        for name, (arm, base) in pairs.items()
+        for name, (arm, base) in RATIOS.items()
         if arm in samples and base in samples and len(samples[arm].rates) > 1
     }
 
@@ -148,6 +156,6 @@ def _show(figures: Mapping[str, Any]) -> None:
         if growth := arm.get("mb_per_100000_rows"):
             interval = f"{growth['low']:.2f} to {growth['high']:.2f}"
             click.echo(f"{name}\tgrowth a 100,000 rows after the first fifth, MB: {growth['value']:.2f} ({interval})")
-    for name in ("all_actors_to_pipeline", "all_actors_to_one"):
+    for name in RATIOS:
         if ratio := figures.get(name):
             click.echo(f"{name.replace('_', ' ')}\t{ratio['value']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f})")

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "faults": "Break a server in every known way and judge its answers.",
     "soak": "Send tens of thousands of requests; judge answers and growth.",
     "random-encoder": "Copy the repository with random weights of BERT-large's size.",
+    "bench-memory": "Measure the memory of a server's processes.",
     "bench-bulk": "Measure what Ray Data costs bulk, and its memory.",
     "bench-encoder": "Compare the served encoder with plain transformers.",
 }

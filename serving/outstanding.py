@@ -45,6 +45,14 @@ class Outstanding:
         """Whether new requests must be refused."""
         return self._draining is not None and self._draining.exists()
 
+    def accept(self, requests: int) -> bool:
+        """Count new requests, and say whether to work on them; if not, each must be refused by `answer`.
+
+        They are counted before the mark is looked for: who sets it and counts then either sees them or is seen.
+        """
+        self.add(requests)
+        return not self.is_draining
+
     def add(self, requests: int) -> None:
         """Count requests that are accepted, or, with a negative number, answered."""
         with self._lock:

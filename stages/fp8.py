@@ -33,10 +33,16 @@ class Fp8Linear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """BF16 [..., inputs] to BF16 [..., outputs]."""
         rounded, scale = _rounded(values.flatten(0, -2).float())
-        products = torch._scaled_mm(
-            rounded, self.weights.t(), scale, self.scale, bias=self.bias, out_dtype=torch.bfloat16
-        )
+        products: Tensor = _products(rounded, self.weights, scale, self.scale, self.bias)
         return products.unflatten(0, values.shape[:-1])
+
+
+@torch.jit.script
+def _products(rounded: Tensor, weights: Tensor, scale: Tensor, scale_of_weights: Tensor, bias: Tensor) -> Tensor:
+    """A script, since a trace would keep one device's way. With oneDNN, a CPU's `_scaled_mm` refuses scales by row."""
+    if rounded.is_cuda:
+        return torch._scaled_mm(rounded, weights.t(), scale, scale_of_weights, bias=bias, out_dtype=torch.bfloat16)
+    return ((rounded.float() @ weights.float().t()) * scale * scale_of_weights + bias).to(torch.bfloat16)
 
 
 def _rounded(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,9 @@ def test_something_to_fix_is_exit_code_1_with_a_line_and_its_source(repository: 
     assert result.stdout.startswith(
         "✗ forest: parameter output_class is required; is_classifier is read from 25.09 on ["
     )
-    assert "Triton 2.60.0 (25.08): 1 to fix, " in result.stdout
+    assert "CVE-2026-24207" in result.stdout
+    assert "[NVIDIA security bulletin 5828]" in result.stdout
+    assert "Triton 2.60.0 (25.08): 3 to fix, " in result.stdout
 
 
 def test_a_package_that_the_image_adds_is_not_missing(repository: Path) -> None:

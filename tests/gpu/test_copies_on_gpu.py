@@ -14,7 +14,7 @@ from readability_triton.stages.device.forest import DeviceForest
 from readability_triton.stages.device.preprocess import DevicePreprocess
 from readability_triton.stages.encoder import load_encoder
 
-ROWS = 64
+ROWS = 128
 SIZES = 64
 """Bytes: a copy of no more is a number that the host must know, such as how many words there are."""
 

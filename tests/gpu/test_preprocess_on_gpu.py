@@ -32,7 +32,7 @@ def left() -> list[int]:
 
 @pytest.fixture(scope="module")
 def device(preprocess_folder: Path, left: list[int]) -> DevicePreprocess:
-    return DevicePreprocess.load(preprocess_folder, 0, left.append)
+    return DevicePreprocess.load(preprocess_folder, 0, left.append, host_rows=0)
 
 
 def assert_right(device: DevicePreprocess, tokenizer: Tokenizer, spec: FeatureSpec, texts: list[str]) -> None:

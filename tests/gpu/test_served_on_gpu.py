@@ -1,5 +1,7 @@
 """Both pipelines all on the GPU: the CPU's scores, and no memory of the card kept."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -10,14 +12,25 @@ TOLERANCE = 0.005
 """The encoder's sums are rounded otherwise on a GPU, which may multiply in TF32."""
 
 
+@pytest.fixture(scope="module")
+def batch(truth, texts):
+    """Texts, weights and the CPU's scores of so many rows; the CPU computes them once."""
+
+    @cache
+    def make(n_rows: int) -> tuple[list[str], list[float], np.ndarray]:
+        chosen = [texts[row % len(texts)] for row in range(n_rows)]
+        weights = np.linspace(0, 1, n_rows, dtype=np.float32)
+        return chosen, weights.tolist(), truth.score(chosen, weights[:, None])[:, 0]
+
+    return make
+
+
 @pytest.mark.parametrize("pipeline", ["ensemble_all", "bls_pipeline"])
 @pytest.mark.parametrize("n_rows", [1, 2, 64, 512])
-def test_scores_are_those_of_the_cpu(gpu_server, truth, texts, pipeline: str, n_rows: int) -> None:
-    chosen = [texts[row % len(texts)] for row in range(n_rows)]
-    weights = np.linspace(0, 1, n_rows, dtype=np.float32)
+def test_scores_are_those_of_the_cpu(gpu_server, batch, pipeline: str, n_rows: int) -> None:
+    chosen, weights, right = batch(n_rows)
     with Scorer(pipeline, None, gpu_server.grpc_url) as scorer:
-        scores = scorer.score(chosen, weights.tolist())
-    right = truth.score(chosen, weights[:, None])[:, 0]
+        scores = scorer.score(chosen, weights)
     np.testing.assert_allclose(scores.values, right, rtol=0, atol=TOLERANCE)
 
 

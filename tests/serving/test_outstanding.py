@@ -56,3 +56,17 @@ def test_a_process_that_can_send_neither_ends_with_the_request_outstanding(tmp_p
     assert ended.returncode == -signal.SIGKILL
     assert "goes on" not in ended.stdout
     assert outstanding.outstanding(tmp_path, int(ended.stdout)) == 1
+
+
+def test_requests_are_counted_before_the_mark_is_looked_for(counting, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Outstanding, "is_draining", property(lambda _: seen.append(left(tmp_path)) or False))
+    assert counting.accept(3)
+    assert seen == [5]
+
+
+def test_a_server_that_drains_takes_no_request_and_has_each_refused(counting, tmp_path):
+    assert counting.accept(1)
+    outstanding.drain(tmp_path)
+    assert not counting.accept(2)
+    assert left(tmp_path) == 5

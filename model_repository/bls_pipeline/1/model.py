@@ -44,10 +44,9 @@ class TritonPythonModel:
 
     def execute(self, requests: list) -> None:
         """Accept the requests; the orchestrator answers each when it is done."""
-        now, accepted, is_draining = time.monotonic(), [], self.outstanding.is_draining
+        now, accepted, is_open = time.monotonic(), [], self.outstanding.accept(len(requests))
         for request in requests:
-            self.outstanding.add(1)
-            if is_draining:
+            if not is_open:
                 self._send(request, calls.error_response("the server is stopping", "UNAVAILABLE"))
                 continue
             try:

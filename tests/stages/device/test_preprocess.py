@@ -43,10 +43,30 @@ class Nothing:
 def test_the_device_gives_what_the_host_gives(folder: Path, xp: Any) -> None:
     tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(xp), xp)
     features = DeviceFeatures(FeatureSpec.load(folder / FEATURES), xp)
-    device = DevicePreprocess(tokenizer, features, HostPreprocess(folder))
+    device = DevicePreprocess(tokenizer, features, HostPreprocess(folder), host_rows=0)
     for made, right in zip(device.prepare(PASSAGES), HostPreprocess(folder).prepare(PASSAGES), strict=True):
         assert made.dtype == right.dtype
         np.testing.assert_array_equal(to_host(made), right)
+
+
+def test_a_small_batch_is_prepared_on_the_host_and_a_larger_one_on_the_device(folder: Path) -> None:
+    on_device: list[int] = []
+
+    class Counting(DeviceFeatures):
+        def extract(self, texts):
+            on_device.append(len(texts))
+            return super().extract(texts)
+
+    tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(np), np)
+    device = DevicePreprocess(
+        tokenizer, Counting(FeatureSpec.load(folder / FEATURES), np), HostPreprocess(folder), host_rows=3
+    )
+    for n_rows in (1, 3, 4):
+        for made, right in zip(
+            device.prepare(PASSAGES[:n_rows]), HostPreprocess(folder).prepare(PASSAGES[:n_rows]), strict=True
+        ):
+            np.testing.assert_array_equal(made, right)
+    assert on_device == [4]
 
 
 def test_rows_are_cut_from_all_three(folder: Path) -> None:
@@ -70,7 +90,8 @@ def test_a_batch_that_does_not_fit_the_devices_memory_is_prepared_in_parts(folde
     tokenizer = DeviceTokenizer(load_tokenizer(folder / TOKENIZER), Nothing(np), np)
     features = Small(FeatureSpec.load(folder / FEATURES), np)
     texts = ["Rain.", *PASSAGES[:4], "Sun and snow, and then the rain again."]
-    prepared = DevicePreprocess(tokenizer, features, HostPreprocess(folder), reported.append).prepare(texts)
+    device = DevicePreprocess(tokenizer, features, HostPreprocess(folder), reported.append, host_rows=0)
+    prepared = device.prepare(texts)
     for made, right in zip(prepared, HostPreprocess(folder).prepare(texts), strict=True):
         assert made.dtype == right.dtype
         np.testing.assert_array_equal(made, right)
