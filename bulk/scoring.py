@@ -10,6 +10,7 @@ import numpy as np
 from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
 
+from readability_triton.client.access import Access
 from readability_triton.client.calibration import are_calibrated, intervals_and_levels
 from readability_triton.client.errors import (
     InferenceError,
@@ -168,10 +169,17 @@ class ServedScorer:
         url: of a server, or of what stands before several.
         bert_weight: share of the encoder; None for the weight in the served model's configuration.
         patience_s: how long the server may be away or busy.
+        access: certificates, headers, a token.
     """
 
-    def __init__(self, url: str, bert_weight: float | None, patience_s: float = PATIENCE_S) -> None:
-        self._client = Client(PIPELINE, None, url, batch_size=CALLERS_ROWS, details=True)
+    def __init__(
+        self,
+        url: str,
+        bert_weight: float | None,
+        patience_s: float = PATIENCE_S,
+        access: Access = Access(),  # noqa: B008 - frozen
+    ) -> None:
+        self._client = Client(PIPELINE, None, url, batch_size=CALLERS_ROWS, details=True, access=access)
         self._weight, self._patience_s = bert_weight, patience_s
 
     def score(self, texts: Sequence[str]) -> Scored:

@@ -4,7 +4,7 @@ import os
 import pickle
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from readability_triton.bulk.rows import Chunk, Columns, read_chunks
 from readability_triton.bulk.scoring import InProcessScorer, Scored, ServedScorer, TextScorer, score_each
 from readability_triton.bulk.sources import Source
 from readability_triton.bulk.storage import Location
+from readability_triton.client.access import Access
 from readability_triton.stages.errors import InvalidRowError
 from readability_triton.stages.excerpts import decode
 
@@ -53,17 +54,19 @@ class Models:
         url: servers to use instead, of which each actor takes one; empty for scoring in process.
         bert_weight: share of the encoder; None for the fitted one.
         device: where the encoder runs in process.
+        access: how to get in at the servers; its files are at these paths on every machine.
     """
 
     repository: Path
     url: tuple[str, ...] = ()
     bert_weight: float | None = None
     device: str = "cpu"
+    access: Access = field(default_factory=Access)
 
     def load(self) -> TextScorer:
         """Ready to score."""
         if self.url:
-            return ServedScorer(self.url[os.getpid() % len(self.url)], self.bert_weight)
+            return ServedScorer(self.url[os.getpid() % len(self.url)], self.bert_weight, access=self.access)
         return InProcessScorer(self.repository, self.bert_weight, self.device)
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from readability_triton.bulk.formats import FORMATS, ROWS_PER_PART
 from readability_triton.cli.display import console
 from readability_triton.cli.failures import INTERRUPTED, one_line
-from readability_triton.cli.options import model_repository_option
+from readability_triton.cli.options import AskedAccess, access_options, model_repository_option
 from readability_triton.client.protocol import Address
 from readability_triton.serving.artefacts import check_built
 from readability_triton.serving.errors import ServingError
@@ -48,6 +48,7 @@ Examples:
   readability bulk folder-of-texts scores
   readability bulk s3://bucket/corpus s3://bucket/scores --address auto --gpus 1
   readability bulk corpus.jsonl.gz scores --url grpc://balancer:8001
+  readability bulk corpus.jsonl.gz scores --url grpcs://balancer:8001 --ca ca.pem    # there on every machine
 
 \b
 Exit codes: 0 all rows have a score; 1 stopped, or cannot start; 2 bad usage; 4 the repository is not built; 9 done, and
@@ -72,6 +73,7 @@ some rows have an error; 130 stopped by Ctrl-C."""
 @click.option("--address", help="A Ray cluster, such as auto or ray://HOST:10001.  [default: this machine alone]")
 @click.option("--url", multiple=True, help="Score by this Triton server, not in process; may be repeated.")
 @model_repository_option
+@access_options
 def bulk(
     source: str,
     output: str,
@@ -86,6 +88,7 @@ def bulk(
     address: str | None,
     url: tuple[str, ...],
     model_repository: Path,
+    **access: Any,
 ) -> None:
     """Score every text of IN into Parquet files in OUT, each row once, on all cores or a Ray cluster."""
     try:
@@ -100,7 +103,8 @@ def bulk(
             Address.parse(each)
         if not url:
             check_built(model_repository)
-        models = Models(model_repository.absolute(), url, bert_weight, "cuda" if gpus else "cpu")
+        access_to_servers = AskedAccess(**access).access_to(url)
+        models = Models(model_repository.absolute(), url, bert_weight, "cuda" if gpus else "cpu", access_to_servers)
         columns = Columns(text_column, keep)
         job = bulk_job.Job(source, output, models, columns, style, rows_per_part, actors, cores, gpus, address)
         with _progress() as shown:

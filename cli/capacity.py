@@ -83,7 +83,7 @@ def capacity(**options: Any) -> None:
     """
     asked = Asked(**options)
     with one_line(ServingError, ReadabilityError, ClientProcessError, OSError, ValueError), ExitStack() as stack:
-        arms, requests, access = asked.arms(), asked.requests(), asked.access()
+        arms, requests, access = asked.arms(), asked.requests(), asked.access_to(asked.url)
         repository = asked.model_repository.resolve()
         url = asked.url
         if url is None:

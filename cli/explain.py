@@ -147,7 +147,7 @@ class Asked(AskedAccess):
 
     def explainer(self, stack: ExitStack) -> Explainer:
         """Of the server at `url`, or of one that is started, with its traces in a folder that goes with it."""
-        given = self.access()
+        given = self.access_to(self.url)
         if self.url is not None:
             return Explainer(self.url, given, self.timeout, traces_a_file=self.count)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="readability-traces-")))

@@ -16,6 +16,8 @@ EXIT_CODES: Mapping[type[Exception], int] = {
     client.RequestTimeoutError: 5,
     client.InferenceError: 6,
     client.ServerBusyError: 7,
+    client.AccessDeniedError: 8,
+    client.ForkedProcessError: 1,
     serving.ServingError: 1,
     serving.TritonNotFoundError: 3,
     serving.NotBuiltError: 4,
@@ -35,4 +37,9 @@ def one_line(*errors: type[Exception]) -> Iterator[None]:
         yield
     except errors as error:
         click.echo(f"readability: {error}", err=True)
-        raise SystemExit(next((EXIT_CODES[each] for each in type(error).__mro__ if each in EXIT_CODES), 1)) from error
+        raise SystemExit(exit_code(error)) from error
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code for an error; 1 for one that is not listed."""
+    return next((EXIT_CODES[each] for each in type(error).__mro__ if each in EXIT_CODES), 1)

@@ -13,7 +13,7 @@ from readability_triton.serving.repository import default_repository
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 model_repository_option = click.option(
@@ -111,3 +111,17 @@ class AskedAccess:
                 raise click.BadParameter(f"{name.strip()} is there twice", param_hint="--header")
             pairs[name.strip()] = value.strip()
         return Access(self.ca, self.certificate, self.key, pairs, self.token or None, self.compression)
+
+    def access_to(self, server: Any) -> Access:
+        """How to get in at `server`, the value of --url; empty without one, where the command asks no server.
+
+        Raises:
+            click.UsageError: if it is said how, but not at which.
+            click.BadParameter, ValueError: as `access` does.
+        """
+        found = self.access()
+        if server:
+            return found
+        if found.has_tls_files or self.headers or self.compression:
+            raise click.UsageError("certificates, headers and compression need --url: no other server wants them")
+        return Access()  # a token in the environment is for the commands that ask a server

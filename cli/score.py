@@ -11,11 +11,11 @@ from rich.console import Console
 
 from readability_triton.cli import report
 from readability_triton.cli.display import console, progress
-from readability_triton.cli.failures import EXIT_CODES, one_line
+from readability_triton.cli.failures import EXIT_CODES, exit_code, one_line
 from readability_triton.cli.options import AskedAccess, server_options
-from readability_triton.client.documents import ScoredDocument, score_documents
+from readability_triton.client.documents import ScoredDocument, score_accepted
 from readability_triton.client.errors import InvalidRequestError, ReadabilityError
-from readability_triton.client.file_text import expand, file_text
+from readability_triton.client.file_text import check_encoding, expand, file_text
 from readability_triton.client.scorer import Scorer
 from readability_triton.client.served_model import GUARD
 from readability_triton.client.table_files import is_table, open_table
@@ -56,9 +56,10 @@ Examples:
   readability score --model-name ensemble_all --fallback '' --url http://localhost:8000 essay.txt
 
 \b
-Exit codes: 0 all scored; 1 a file cannot be read or another failure; 2 bad usage, bad text, or texts that --strict
-refuses (which, and why: beside them, and on stderr); 3 no server; 4 no
-pipeline ready; 5 timed out; 6 a model failed; 7 the server is busy."""
+Exit codes: 0 all scored; 1 a file cannot be opened, or another failure; 2 bad usage, a file without a text that can be
+read, or a text that the server or --strict refuses; 3 no server; 4 no pipeline ready; 5 timed out; 6 a model failed;
+7 the server is busy; 8 it refuses access.
+With 1 and 2 the other FILES are scored, and stderr has a line for each that is not, with the reason."""
 )
 @click.argument("files", nargs=-1, type=click.Path(allow_dash=True, path_type=str))
 @click.option("--model-name", default="bls_pipeline", show_default=True, help="Pipeline that requests go to first.")
@@ -94,16 +95,10 @@ def score(files: tuple[str, ...], style: str, **options: Any) -> None:
     with one_line(ReadabilityError, OSError, ValueError):
         if asked.column is not None:
             refused = _score_table(asked, files)
+            code = EXIT_CODES[InvalidRequestError] if refused else 0
         else:
-            documents = _read_all(files, asked.encoding)
-            with asked.scorer(asked.retries or 0) as scorer:
-                asked.check(scorer)
-                scored = score_documents(scorer, documents, asked.bert_weight, progress)
-    if asked.column is None:
-        _show(scored, style)
-        refused = _name_refused(scored)
-    if refused:
-        raise SystemExit(EXIT_CODES[InvalidRequestError])
+            code = _score_files(asked, files, style)
+    raise SystemExit(code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,23 +201,48 @@ def _parameters(policy: str | None, settings: tuple[str, ...]) -> dict[str, Para
     return parameters
 
 
-def _read_all(files: Sequence[str], encoding: str | None) -> list[tuple[str, str]]:
-    """Names and texts of all that FILES mean."""
-    documents = []
-    for name in files or ("-",):
-        if name == "-":
-            documents.append((name, file_text(name, sys.stdin.buffer.read(), encoding)))
-        else:
-            documents += [(str(path), file_text(str(path), path.read_bytes(), encoding)) for path in expand(name)]
-    return documents
+def _score_files(asked: Asked, files: Sequence[str], style: str) -> int:
+    """Score and show what can be; a line on standard error for each file that cannot, and the exit code for these."""
+    documents, unscored = _read_all(files or ("-",), asked.encoding)
+    try:
+        if documents:
+            unscored += _score_documents(asked, documents, style)
+    finally:
+        for error in unscored:
+            click.echo(f"readability: {error}", err=True)
+    return min(map(exit_code, unscored), default=0)
 
 
-def _name_refused(documents: Sequence[ScoredDocument]) -> int:
-    """Say which documents are refused, and why; how many."""
-    refused = [document for document in documents if document.is_refused]
-    for document in refused:
-        console.print(f"{document.name}: refused: {', '.join(document.flags or ())}", markup=False)
-    return len(refused)
+def _read_all(names: Sequence[str], encoding: str | None) -> tuple[list[tuple[str, str]], list[Exception]]:
+    """Names and texts of all files meant, and why others have none."""
+    check_encoding(encoding)
+    documents: list[tuple[str, str]] = []
+    unread: list[Exception] = []
+    for name in names:
+        try:
+            paths = [Path(name)] if name == "-" else expand(name)
+        except (InvalidRequestError, OSError) as error:
+            unread.append(error)
+            continue
+        for path in paths:
+            try:
+                data = sys.stdin.buffer.read() if name == "-" else path.read_bytes()
+                documents.append((str(path), file_text(str(path), data, encoding)))
+            except (InvalidRequestError, OSError) as error:
+                unread.append(error)
+    return documents, unread
+
+
+def _score_documents(asked: Asked, documents: Sequence[tuple[str, str]], style: str) -> list[InvalidRequestError]:
+    """Score documents and show them; why others are refused, by the server or by --strict."""
+    with asked.scorer(asked.retries or 0) as scorer:
+        asked.check(scorer)
+        scored, refused = score_accepted(scorer, documents, asked.bert_weight, progress)
+    if scored:
+        _show(scored, style)
+    reasons = [(documents[index][0], reason) for index, reason in refused.items()]
+    reasons += [(each.name, f"refused: {', '.join(each.flags or ())}") for each in scored if each.is_refused]
+    return [InvalidRequestError(f"{name}: {reason}") for name, reason in reasons]
 
 
 def _show(documents: list[ScoredDocument], style: str) -> None:

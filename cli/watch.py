@@ -14,6 +14,8 @@ from rich.table import Table
 
 from readability_triton.cli.display import console
 from readability_triton.cli.failures import INTERRUPTED
+from readability_triton.cli.options import AskedAccess, access_options
+from readability_triton.client.access import Access
 from readability_triton.watch import server_metrics
 from readability_triton.watch.conclusions import MEASURES, PAIR, WRONG, Conclusion, Finding, Limits, conclude
 from readability_triton.watch.records import Log, LogError, number
@@ -37,6 +39,7 @@ Examples:
   readability watch shadow.jsonl --follow --at-most 3600    # a gate in a pipeline: an hour at most
   readability watch split.jsonl --measures p99,wrong --margin 0.05 --json
   readability watch --url http://localhost:8002/metrics     # from the server's counters of policy shadow
+  readability watch --url https://metrics.test --ca ca.pem --header 'X-Team: reading'
 
 \b
 Exit codes: 0 no worse than the margins allow; 1 worse; 2 usage, or LOG is none; 3 nothing answers at --url;
@@ -71,6 +74,7 @@ Exit codes: 0 no worse than the margins allow; 1 worse; 2 usage, or LOG is none;
 )
 @click.option("--first-of-key", is_flag=True, help="Of a split, count only the first request of each key.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each look.")
+@access_options
 def watch(
     log: Path | None,
     url: str | None,
@@ -83,6 +87,7 @@ def watch(
     alpha: float,
     first_of_key: bool,
     as_json: bool,
+    **access: Any,
 ) -> None:
     """Say what may be concluded from a split or a shadow, at any time and as often as one likes.
 
@@ -92,10 +97,11 @@ def watch(
     if (log is None) == (url is None):
         raise click.UsageError("name LOG or --url, one of them")
     limits = Limits(margin, wrong_margin, alpha, measures)
-    look = _of_log(Log(log, first_of_key), limits) if log else _of_server(str(url), limits)
     try:
+        given = AskedAccess(**access).access_to(url)
+        look = _of_log(Log(log, first_of_key), limits) if log else _of_server(str(url), given, limits)
         conclusion = _look_until_decided(look, follow, every, at_most, as_json)
-    except LogError as error:
+    except (LogError, ValueError) as error:
         _end(error, USAGE)
     except OSError as error:
         _end(error, USAGE if log else UNREACHABLE)
@@ -125,8 +131,9 @@ def _of_log(log: Log, limits: Limits) -> Look:
     return look
 
 
-def _of_server(url: str, limits: Limits) -> Look:
-    return lambda: server_metrics.conclude(server_metrics.scrape(url), limits)
+def _of_server(url: str, access: Access, limits: Limits) -> Look:
+    headers, tls = access.sent_headers(), access.ssl_context()
+    return lambda: server_metrics.conclude(server_metrics.scrape(url, headers, tls), limits)
 
 
 def _look_until_decided(look: Look, follow: bool, every: float, at_most: float, as_json: bool) -> Conclusion | None:

@@ -9,7 +9,6 @@ import click
 
 from readability_triton.cli.options import AskedAccess, access_options, model_repository_option
 from readability_triton.cli.samples import sample_passages
-from readability_triton.client.access import Access
 from readability_triton.compare.comparison import Texts
 from readability_triton.compare.workload import draw_lengths, read_texts, texts_of_lengths
 
@@ -56,20 +55,6 @@ class AskedWorkload(AskedAccess):
     html: Path | None
     seed: int
     model_repository: Path
-
-    def access(self) -> Access:
-        """How to get in at the server.
-
-        Raises:
-            click.UsageError: if it is said how, but not at which.
-            click.BadParameter, ValueError: see `readability_triton.cli.options.AskedAccess`.
-        """
-        found = super().access()
-        if self.url is None and (found.has_tls_files or self.headers):
-            raise click.UsageError(
-                "certificates and headers need --url: the server that is started has no use for them"
-            )
-        return found
 
     def requests(self) -> Texts | Path:
         """What to send.

@@ -23,8 +23,8 @@ class Access:
         compression: of requests; answers are compressed as the server likes. None for neither.
 
     Raises:
-        ValueError: for a key without a certificate, a header that is given twice or holds a line break, or another
-            compression.
+        ValueError: for a key without a certificate, a header that is given twice, holds a line break or is not ASCII,
+            or another compression.
     """
 
     ca: Path | None = None
@@ -45,6 +45,8 @@ class Access:
         for name, value in self.sent_headers().items():
             if not name or any(character in f"{name}{value}" for character in "\r\n\0"):
                 raise ValueError(f"header {name!r} is empty or holds a line break")
+            if not f"{name}{value}".isascii():
+                raise ValueError(f"header {name!r} holds a character that is not ASCII")
 
     @property
     def has_tls_files(self) -> bool:

@@ -1,12 +1,14 @@
 """Score whole documents, passage by passage."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from readability_triton.client.errors import InvalidRequestError
 from readability_triton.client.passages import Passage, cut
 from readability_triton.client.scorer import Scorer
 from readability_triton.client.scores import Details, Flags, Scores
@@ -114,6 +116,37 @@ def score_documents(
         scored_document(name, parts, sorted({next(answered_by) for _ in parts}), scorer.served_model())
         for (name, _), parts in zip(documents, by_document, strict=True)
     ]
+
+
+def score_accepted(
+    scorer: Scorer,
+    documents: Sequence[tuple[str, str]],
+    bert_weight: float | None,
+    progress: Progress | None = None,
+) -> tuple[list[ScoredDocument], Mapping[int, str]]:
+    """Score the documents that the server accepts; why it refuses the others, by their index in `documents`.
+
+    Raises:
+        ReadabilityError: as `Scorer.score` does, but for a refusal that names a row.
+    """
+    left = dict(enumerate(documents))
+    refused: dict[int, str] = {}
+    while left:
+        try:
+            return score_documents(scorer, list(left.values()), bert_weight, progress), refused
+        except InvalidRequestError as error:
+            if error.row is None:
+                raise
+            index = list(left)[_document_of_passage(list(left.values()), error.row)]
+            refused[index] = error.reason
+            del left[index]
+    return [], refused
+
+
+def _document_of_passage(documents: Sequence[tuple[str, str]], passage: int) -> int:
+    """Index of the document that passage number `passage` of all is in."""
+    of_passages = (index for index, (_, text) in enumerate(documents) for _ in cut(text))
+    return next(islice(of_passages, passage, None))
 
 
 def mean_interval(intervals: Sequence[Interval | None], weights: Sequence[float]) -> Interval | None:

@@ -65,6 +65,15 @@ def file_text(name: str, data: bytes, encoding: str | None = None) -> str:
     return text
 
 
+def check_encoding(encoding: str | None) -> None:
+    """Raise `UnreadableFileError` for an encoding that Python does not know; None is none."""
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            raise UnreadableFileError(f"{encoding} is no encoding that Python knows") from error
+
+
 def decode(name: str, data: bytes, encoding: str | None = None) -> str:
     """Decode plain text: as asked, by its byte order mark, as UTF-8, or in the encoding that charset-normalizer sees.
 
@@ -72,10 +81,9 @@ def decode(name: str, data: bytes, encoding: str | None = None) -> str:
         UnreadableFileError: if it is in another encoding than asked, or none is recognised.
     """
     marked = next((found for mark, found in BYTE_ORDER_MARKS if data.startswith(mark)), None)
+    check_encoding(encoding)
     try:
         return data.decode(encoding or marked or "utf-8")
-    except LookupError as error:
-        raise UnreadableFileError(f"{encoding} is no encoding that Python knows") from error
     except UnicodeDecodeError as error:
         where = f"{error.reason} at byte {error.start}"
         if encoding or marked:

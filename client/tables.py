@@ -13,10 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from readability_triton.client.documents import ScoredDocument, score_documents
+from readability_triton.client.documents import ScoredDocument, score_accepted
 from readability_triton.client.errors import InvalidRequestError
 from readability_triton.client.in_order import in_order
-from readability_triton.client.passages import cut
 from readability_triton.client.scorer import Scorer
 from readability_triton.client.table_files import Cells, TableFile
 
@@ -151,28 +150,12 @@ class TableScoring:
 
 def score_rows(scorer: Scorer, rows: Sequence[Row], bert_weight: float | None) -> list[tuple[int, Cells]]:
     """Cells of rows in their order: none for a text that is blank, `error` for one that the server refuses."""
-    found: dict[int, Cells] = {row: {} for row, _ in rows}
     left = [(row, text) for row, text in rows if text.strip()]
-    while left:
-        try:
-            documents = score_documents(scorer, [(str(row), text) for row, text in left], bert_weight)
-        except InvalidRequestError as error:
-            at = None if error.row is None else _row_of_passage([text for _, text in left], error.row)
-            if at is None:
-                raise
-            found[left.pop(at)[0]] = {"error": error.reason}
-            continue
-        found |= {row: _cells(document) for (row, _), document in zip(left, documents, strict=True)}
-        break
+    documents, refused = score_accepted(scorer, [(str(row), text) for row, text in left], bert_weight)
+    found: dict[int, Cells] = {row: {} for row, _ in rows}
+    found |= {left[index][0]: {"error": reason} for index, reason in refused.items()}
+    found |= {int(document.name): _cells(document) for document in documents}
     return list(found.items())
-
-
-def _row_of_passage(texts: Sequence[str], passage: int) -> int | None:
-    for at, text in enumerate(texts):
-        passage -= len(cut(text))
-        if passage < 0:
-            return at
-    return None
 
 
 def _cells(document: ScoredDocument) -> Cells:

@@ -2,9 +2,12 @@
 
 import math
 import re
+import ssl
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -34,16 +37,19 @@ class Counts:
     ratios: dict[float, int]
 
 
-def scrape(url: str) -> Counts:
+def scrape(url: str, headers: Mapping[str, str] = MappingProxyType({}), tls: ssl.SSLContext | None = None) -> Counts:
     """The counters now.
 
     Args:
         url: of the metrics endpoint, such as http://host:8002/metrics.
+        headers: sent with the request.
+        tls: what https:// trusts and shows; None for the system's certificates.
 
     Raises:
         OSError: if nothing answers there.
     """
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - the user's own address
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - the user's own address
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=tls) as response:  # noqa: S310
         return parse(response.read().decode())
 
 

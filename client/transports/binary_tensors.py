@@ -142,13 +142,12 @@ def read_config(body: bytes) -> Mapping[str, Any]:
     return config
 
 
-def json_length(headers: Mapping[str, str]) -> int | None:
-    """What an answer's headers say of the length of its JSON.
+def json_length(value: str | None) -> int | None:
+    """What an answer's header `JSON_LENGTH` says; None if it has none.
 
     Raises:
         InferenceServerException: if that is no number.
     """
-    value = headers.get(JSON_LENGTH)
     if value is None:
         return None
     if not value.isdecimal():

@@ -1,18 +1,24 @@
-"""HTTP, by urllib3, whose pool of kept-alive connections threads may share; asyncio has aiohttp's.
+"""HTTP, by the standard library's client over a stack of connections that threads share; asyncio has aiohttp's.
 
-`tritonclient.http` has neither threads nor forks: its gevent pool belongs to the thread that made it.
+`tritonclient.http` has neither threads nor forks: its gevent pool belongs to the thread that made it. urllib3 has both,
+and adds 0.25 ms to a request (`bench/client_overhead.py`).
 """
 
+import ssl
+import zlib
+from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection, InvalidURL
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import aiohttp
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ProtocolError, ReadTimeoutError, SSLError
 
 from readability_triton.client.access import Access
 from readability_triton.client.transports.binary_tensors import (
+    JSON_LENGTH,
     BinaryAnswer,
     check_status,
     encode,
@@ -23,6 +29,8 @@ from readability_triton.client.transports.transport import CONNECT_S, InferReque
 
 KEPT_ALIVE = 64
 """Connections that stay open; more are opened as needed, and closed after use."""
+
+LAST_PORT = 65535
 
 Headers = Mapping[str, str]
 
@@ -38,47 +46,24 @@ def _config_path(model: str) -> str:
 _READY_PATH = "/v2/health/ready"
 
 
-class _OnePacket:
-    """A mixin for connections of urllib3, which send headers and body by two calls: the server would wake up twice."""
-
-    _held: list[bytes] | None = None
-
-    def request(self, *arguments: Any, **options: Any) -> None:
-        """Send a request, its parts in one piece."""
-        self._held = []
-        try:
-            super().request(*arguments, **options)  # type: ignore[misc]
-            whole = b"".join(self._held)
-        finally:
-            self._held = None
-        self.send(whole)
-
-    def send(self, data: Any) -> None:
-        """Send, or hold back within `request`."""
-        if self._held is None:
-            super().send(data)  # type: ignore[misc]
-        else:
-            self._held.append(data)
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
-class _Connection(_OnePacket, urllib3.connection.HTTPConnection):
-    pass
+class NoConnectionError(ConnectionError):
+    """Nothing listens at the address, or TLS does not come about."""
 
 
-class _SecureConnection(_OnePacket, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    headers: HTTPMessage
 
 
 class HttpTransport:
     """`readability_triton.client.transports.transport.Transport`.
+
+    Idle connections lie on a stack: a request takes the one used last, or opens one, and puts it back. So none is ever
+    two threads' at a time, and there are as many as requests in flight.
 
     Args:
         location: host and port.
@@ -91,72 +76,124 @@ class HttpTransport:
     """
 
     def __init__(self, location: str, is_secure: bool, access: Access) -> None:
+        self._location = location
         self._headers = access.sent_headers()
         self._compression = access.compression
         self._context = access.ssl_context() if is_secure else None
-        try:
-            url = urllib3.util.parse_url(f"http://{location}")
-        except HTTPError as error:
-            raise ValueError(f"{location!r} is no host and port: {error}") from error
-        self._host, self._port = url.host or "", url.port
-        self._pool = self._open()
+        self._idle: deque[HTTPConnection] = deque()
+        _check_location(location)
 
     def infer(self, request: InferRequest, timeout_s: float) -> BinaryAnswer:
         """Send a request and wait for its answer."""
         body, headers = encode(request, self._compression)
-        response = self._call("POST", _infer_path(request.model), timeout_s, body, headers)
-        return BinaryAnswer(response.data, json_length(response.headers))
+        answer = self._call("POST", _infer_path(request.model), timeout_s, body, headers)
+        return BinaryAnswer(answer.body, json_length(answer.headers.get(JSON_LENGTH)))
 
     def model_config(self, model: str, timeout_s: float) -> Mapping[str, Any]:
         """The configuration of a model."""
-        return read_config(self._call("GET", _config_path(model), timeout_s).data)
+        return read_config(self._call("GET", _config_path(model), timeout_s).body)
 
     def is_ready(self, timeout_s: float) -> bool:
         """Whether the server says that it is ready."""
-        return self._send("GET", _READY_PATH, timeout_s, None, {}).status == 200
+        return self._send("GET", _READY_PATH, timeout_s, None, {}).status == HTTPStatus.OK
 
     def close(self) -> None:
-        """Close all connections."""
-        self._pool.close()
-
-    def _open(self) -> urllib3.HTTPConnectionPool:
-        if self._context is None:
-            return _Pool(self._host, self._port, maxsize=KEPT_ALIVE)
-        return _SecurePool(self._host, self._port, maxsize=KEPT_ALIVE, ssl_context=self._context)
+        """Close the connections that no request uses."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _call(
         self, method: str, path: str, timeout_s: float, body: bytes | None = None, headers: Headers | None = None
-    ) -> urllib3.BaseHTTPResponse:
-        response = self._send(method, path, timeout_s, body, headers or {})
-        check_status(response.status, response.data)
-        return response
+    ) -> _Answer:
+        answer = self._send(method, path, timeout_s, body, headers or {})
+        check_status(answer.status, answer.body)
+        return answer
 
-    def _send(
-        self, method: str, path: str, timeout_s: float, body: bytes | None, headers: Headers
-    ) -> urllib3.BaseHTTPResponse:
+    def _send(self, method: str, path: str, timeout_s: float, body: bytes | None, headers: Headers) -> _Answer:
+        sent = {**self._headers, **headers}
         try:
             try:
-                return self._send_once(method, path, timeout_s, body, headers)
-            except ProtocolError:
+                answer = self._exchange(self._idle_or_new(timeout_s), method, path, timeout_s, body, sent)
+            except (TimeoutError, NoConnectionError):
+                raise
+            except (HTTPException, OSError):
                 # A server may close a kept-alive connection at the moment when it is used: a new one shows.
-                return self._send_once(method, path, timeout_s, body, headers)
-        except ReadTimeoutError as error:
-            raise TimeoutError(str(error)) from error
-        except (ConnectTimeoutError, HTTPError) as error:
-            raise ConnectionError(f"TLS: {error}" if isinstance(error, SSLError) else str(error)) from error
+                answer = self._exchange(self._connect(timeout_s), method, path, timeout_s, body, sent)
+        except TimeoutError as error:
+            raise TimeoutError(f"no answer within {timeout_s:g} s") from error
+        except ssl.SSLError as error:  # of a client's certificate, which servers look at after the handshake
+            raise ConnectionError(f"TLS: {error}") from error
+        except HTTPException as error:
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+        return answer._replace(body=_unpacked(answer))
 
-    def _send_once(
-        self, method: str, path: str, timeout_s: float, body: bytes | None, headers: Headers
-    ) -> urllib3.BaseHTTPResponse:
-        return self._pool.urlopen(
-            method,
-            path,
-            body=body,
-            headers={**self._headers, **headers},
-            retries=False,
-            redirect=False,
-            timeout=urllib3.Timeout(connect=min(CONNECT_S, timeout_s), read=timeout_s),
+    def _connect(self, timeout_s: float) -> HTTPConnection:
+        """A new connection; `NoConnectionError` if there is none, also if it takes too long."""
+        limit = min(CONNECT_S, timeout_s)
+        connection = (
+            HTTPConnection(self._location, timeout=limit)
+            if self._context is None
+            else HTTPSConnection(self._location, timeout=limit, context=self._context)
         )
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            raise NoConnectionError(f"no connection within {limit:g} s") from error
+        except OSError as error:
+            raise NoConnectionError(f"TLS: {error}" if isinstance(error, ssl.SSLError) else str(error)) from error
+        return connection
+
+    def _idle_or_new(self, timeout_s: float) -> HTTPConnection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect(timeout_s)
+
+    def _exchange(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        path: str,
+        timeout_s: float,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> _Answer:
+        """Send and read; the connection is kept if it can be used again, and closed otherwise."""
+        try:
+            connection.sock.settimeout(timeout_s)
+            # A gateway may refuse a large body before it has come, and close: its answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            answer = _Answer(response.status, response.read(), response.headers)
+        except BaseException:
+            connection.close()
+            raise
+        if response.will_close or len(self._idle) >= KEPT_ALIVE:
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return answer
+
+
+def _check_location(location: str) -> None:
+    """Raise `ValueError` if it is no host and port."""
+    try:
+        port = HTTPConnection(location).port
+    except InvalidURL as error:
+        raise ValueError(f"{location!r} is no host and port: {error}") from error
+    if port > LAST_PORT or location.count("[") != location.count("]"):
+        raise ValueError(f"{location!r} is no host and port")
+
+
+def _unpacked(answer: _Answer) -> bytes:
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding == "identity":
+        return answer.body
+    try:
+        return zlib.decompress(answer.body, _GZIP_OR_ZLIB)
+    except zlib.error as error:
+        raise ConnectionError(f"the answer is not {encoding}: {error}") from error
 
 
 class AsyncHttpTransport:
@@ -178,7 +215,7 @@ class AsyncHttpTransport:
         """Send a request and wait for its answer."""
         body, headers = encode(request, self._compression)
         data, answered = await self._call("POST", _infer_path(request.model), timeout_s, body, headers)
-        return BinaryAnswer(data, json_length(answered))
+        return BinaryAnswer(data, json_length(answered.get(JSON_LENGTH)))
 
     async def model_config(self, model: str, timeout_s: float) -> Mapping[str, Any]:
         """The configuration of a model."""

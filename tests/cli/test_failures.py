@@ -12,6 +12,8 @@ PROMISED = {
     "RequestTimeoutError": 5,
     "InferenceError": 6,
     "ServerBusyError": 7,
+    "AccessDeniedError": 8,
+    "ForkedProcessError": 1,
     "ServingError": 1,
     "TritonNotFoundError": 3,
     "NotBuiltError": 4,

@@ -141,8 +141,57 @@ def test_a_folder_without_texts_is_named(tmp_path):
     assert_failed(score(tmp_path), 2, f"{tmp_path} has no file that ends in .txt")
 
 
-def test_one_bad_file_among_good_ones_leaves_none_scored(wire, essay, tmp_path):
-    assert_failed(score("--url", wire.url, essay, tmp_path / "absent.txt", essay), 1, "absent.txt")
+@pytest.fixture
+def good_and_bad(tmp_path):
+    """A folder of five files, of which two cannot be read and one is refused."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    contents = {
+        "a.txt": b"Yes.",
+        "b.txt": b"",
+        "c.txt": b"This is forbidden.",
+        "d.pdf": b"no PDF",
+        "e.txt": b"No way.",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("style", ["json", "csv"])
+def test_files_that_cannot_be_scored_are_named_with_the_reason_and_the_others_scored(wire, good_and_bad, style):
+    result = score("--url", wire.url, "--format", style, good_and_bad)
+    assert result.exit_code == 2
+    if style == "json":
+        found = [(each["name"], each["score"]) for each in json.loads(result.stdout)["documents"]]
+    else:
+        rows = csv.DictReader(io.StringIO(result.stdout))
+        found = [(row["document"], float(row["score"])) for row in rows]
+    assert found == [(str(good_and_bad / "a.txt"), 2.0), (str(good_and_bad / "e.txt"), 3.5)]
+    empty, pdf, refused = result.stderr.splitlines()
+    assert empty == f"readability: {good_and_bad / 'b.txt'} is empty"
+    assert pdf.startswith(f"readability: {good_and_bad / 'd.pdf'} cannot be read as PDF: ")
+    assert refused == f"readability: {good_and_bad / 'c.txt'}: text is forbidden"
+
+
+def test_a_file_that_cannot_be_opened_is_exit_code_1_and_the_others_are_scored(wire, good_and_bad):
+    result = score("--url", wire.url, "--format", "json", good_and_bad / "absent.txt", good_and_bad)
+    assert result.exit_code == 1
+    assert "absent.txt" in result.stderr.splitlines()[0]
+    assert len(json.loads(result.stdout)["documents"]) == 2
+
+
+def test_a_refused_passage_refuses_its_document_only(wire, essay, tmp_path):
+    long = tmp_path / "long.txt"
+    long.write_text(f"{essay.read_text()} This is forbidden.")
+    result = score("--url", wire.url, "--format", "json", essay, long, essay)
+    assert result.exit_code == 2
+    assert [each["name"] for each in json.loads(result.stdout)["documents"]] == [str(essay)] * 2
+    assert result.stderr == f"readability: {long}: text is forbidden\n"
+
+
+def test_an_encoding_that_is_none_is_said_once(good_and_bad):
+    assert_failed(score("--encoding", "klingon", good_and_bad), 2, "klingon is no encoding that Python knows")
 
 
 @pytest.mark.parametrize("style", ["table", "json", "csv"])
@@ -163,7 +212,7 @@ def test_without_a_fallback_none_is_asked(wire):
 
 
 def test_a_text_that_the_server_refuses_is_exit_code_2(wire):
-    assert_failed(score("--url", wire.url, stdin=b"This is forbidden."), 2, "row 0: text is forbidden")
+    assert_failed(score("--url", wire.url, stdin=b"This is forbidden."), 2, "-: text is forbidden")
 
 
 def test_an_address_that_is_none_is_reported():

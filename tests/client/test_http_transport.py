@@ -1,9 +1,13 @@
 """What goes over the wire by HTTP, and what a server or a gateway may do to it."""
 
 import asyncio
+import socket
+import threading
+from contextlib import closing
 
 import numpy as np
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from readability_triton.client.access import Access
 from readability_triton.client.async_scorer import AsyncScorer
@@ -17,6 +21,8 @@ from readability_triton.client.errors import (
     ServerUnreachableError,
 )
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.transports.http import HttpTransport
+from readability_triton.client.transports.transport import InferRequest
 
 TEXTS = ["one", "three", "zwölf", "a longer text", "x"]
 EXPECTED = np.array([len(text.encode()) / 2 for text in TEXTS], np.float32)
@@ -87,6 +93,44 @@ def test_a_server_that_drops_every_request_is_none(http_wire, score):
     http_wire.drop = 1000
     with pytest.raises(ServerUnreachableError, match=f"no server at {http_wire.url}"):
         score(http_wire.url)
+
+
+def test_a_large_body_that_a_gateway_refuses_unread_has_its_reason(raw_server):
+    page = b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch"
+    with pytest.raises(InferenceServerException, match=r"HTTP 413 .*: much"):
+        ask(raw_server(page), [b"x" * (16 << 20)])
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])
+def test_an_answer_that_is_not_packed_as_it_says_is_an_error(raw_server, encoding):
+    page = f"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Encoding: {encoding}\r\n\r\nmuch".encode()
+    expected = "not KServe v2" if encoding == "identity" else f"the answer is not {encoding}"
+    with pytest.raises((InferenceServerException, ConnectionError), match=expected):
+        ask(raw_server(page), [b"x"])
+
+
+@pytest.fixture
+def raw_server():
+    """A server that reads a request as far as the first part that ends in x, sends the bytes given and closes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve(page):
+            with listener.accept()[0] as connection:
+                while not connection.recv(65536).endswith(b"x"):
+                    pass
+                connection.sendall(page)
+
+        def start(page):
+            threading.Thread(target=serve, args=(page,), daemon=True).start()
+            return f"127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start
+
+
+def ask(location, texts):
+    excerpts = np.array([texts], dtype=object)
+    with closing(HttpTransport(location, False, Access())) as transport:
+        transport.infer(InferRequest("bls_pipeline", {"excerpt": excerpts}, ("SCORE",)), 10)
 
 
 @pytest.mark.parametrize(
