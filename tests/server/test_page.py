@@ -126,7 +126,7 @@ def test_sentences_are_scored_as_texts_of_their_own(pipelines, truth):
 
 def test_what_the_models_refuse_is_a_bad_request(pipelines):
     with pytest.raises(InvalidRequestError):
-        score(pipelines, Asked("\ufeff\u200b \0"))
+        score(pipelines, Asked(" \n\t"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
