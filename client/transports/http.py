@@ -162,7 +162,8 @@ class HttpTransport:
         try:
             connection.sock.settimeout(timeout_s)
             # A gateway may refuse a large body before it has come, and close: its answer is there all the same.
-            with suppress(BrokenPipeError, ConnectionResetError):
+            # Over TLS, Python 3.11 raises SSLEOFError for the same.
+            with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                 connection.request(method, path, body, headers)
             response = connection.getresponse()
             answer = _Answer(response.status, response.read(), response.headers)

@@ -2,11 +2,13 @@
 
 import asyncio
 import socket
+import ssl
 import threading
 from contextlib import closing
 
 import numpy as np
 import pytest
+import trustme
 from tritonclient.utils import InferenceServerException
 
 from readability_triton.client.access import Access
@@ -95,10 +97,21 @@ def test_a_server_that_drops_every_request_is_none(http_wire, score):
         score(http_wire.url)
 
 
+REFUSAL = b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch"
+
+
 def test_a_large_body_that_a_gateway_refuses_unread_has_its_reason(raw_server):
-    page = b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch"
     with pytest.raises(InferenceServerException, match=r"HTTP 413 .*: much"):
-        ask(raw_server(page), [b"x" * (16 << 20)])
+        ask(raw_server(REFUSAL), [b"x" * (16 << 20)])
+
+
+def test_a_large_body_that_a_gateway_refuses_unread_has_its_reason_over_tls(raw_server, tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with pytest.raises(InferenceServerException, match=r"HTTP 413 .*: much"):
+        ask(raw_server(REFUSAL, context), [b"x" * (16 << 20)], Access(ca=tmp_path / "ca.pem"))
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])
@@ -114,22 +127,23 @@ def raw_server():
     """A server that reads a request as far as the first part that ends in x, sends the bytes given and closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve(page):
-            with listener.accept()[0] as connection:
+        def serve(page, context):
+            connection = listener.accept()[0]
+            with context.wrap_socket(connection, server_side=True) if context else connection as connection:
                 while not connection.recv(65536).endswith(b"x"):
                     pass
                 connection.sendall(page)
 
-        def start(page):
-            threading.Thread(target=serve, args=(page,), daemon=True).start()
+        def start(page, context=None):
+            threading.Thread(target=serve, args=(page, context), daemon=True).start()
             return f"127.0.0.1:{listener.getsockname()[1]}"
 
         yield start
 
 
-def ask(location, texts):
+def ask(location, texts, access=Access()):  # noqa: B008 - frozen
     excerpts = np.array([texts], dtype=object)
-    with closing(HttpTransport(location, False, Access())) as transport:
+    with closing(HttpTransport(location, access.has_tls_files, access)) as transport:
         transport.infer(InferRequest("bls_pipeline", {"excerpt": excerpts}, ("SCORE",)), 10)
 
 
