@@ -7,6 +7,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 
 import gzip
 import json
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -93,7 +94,7 @@ class BinaryAnswer:
                     raise ValueError(f"{output['name']} should have {size} bytes, {len(body) - at} are there")
                 self._outputs[output["name"]] = _array(output, None if size is None else body[at : at + size])
                 at += size or 0
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
             raise InferenceServerException(f"the server's answer is not KServe v2: {error}") from error
 
     def as_numpy(self, name: str) -> NDArray[Any] | None:

@@ -1,6 +1,7 @@
 """What goes over the wire by HTTP, and what a server or a gateway may do to it."""
 
 import asyncio
+import json
 import socket
 import ssl
 import threading
@@ -23,6 +24,7 @@ from readability_triton.client.errors import (
     ServerUnreachableError,
 )
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.transports.binary_tensors import BinaryAnswer
 from readability_triton.client.transports.http import HttpTransport
 from readability_triton.client.transports.transport import InferRequest
 
@@ -120,6 +122,14 @@ def test_an_answer_that_is_not_packed_as_it_says_is_an_error(raw_server, encodin
     expected = "not KServe v2" if encoding == "identity" else f"the answer is not {encoding}"
     with pytest.raises((InferenceServerException, ConnectionError), match=expected):
         ask(raw_server(page), [b"x"])
+
+
+@pytest.mark.parametrize("blob", [b"\x05\0\0", b"\x05\0\0\0bls"])
+def test_a_string_tensor_that_ends_too_early_is_an_error(blob):
+    output = {"name": "ROUTE", "datatype": "BYTES", "shape": [1, 1], "parameters": {"binary_data_size": len(blob)}}
+    header = json.dumps({"outputs": [output]}).encode()
+    with pytest.raises(InferenceServerException, match="not KServe v2"):
+        BinaryAnswer(header + blob, len(header))
 
 
 @pytest.fixture
