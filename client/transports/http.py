@@ -180,10 +180,11 @@ class HttpTransport:
 def _check_location(location: str) -> None:
     """Raise `ValueError` if it is no host and port."""
     try:
-        port = HTTPConnection(location).port
-    except InvalidURL as error:
+        connection = HTTPConnection(location)
+        connection.host.encode("idna")  # as a socket does when it connects
+    except (InvalidURL, UnicodeError) as error:
         raise ValueError(f"{location!r} is no host and port: {error}") from error
-    if port > LAST_PORT or location.count("[") != location.count("]"):
+    if not 0 <= connection.port <= LAST_PORT or location.count("[") != location.count("]"):
         raise ValueError(f"{location!r} is no host and port")
 
 
@@ -200,10 +201,11 @@ def _unpacked(answer: _Answer) -> bytes:
 class AsyncHttpTransport:
     """`HttpTransport` with coroutines: `readability_triton.client.transports.transport.AsyncTransport`.
 
-    Make it inside the running loop that uses it.
+    Make it inside the running loop that uses it. Takes and raises the same.
     """
 
     def __init__(self, location: str, is_secure: bool, access: Access) -> None:
+        _check_location(location)
         context = access.ssl_context() if is_secure else True
         self._compression = access.compression
         self._session = aiohttp.ClientSession(

@@ -190,7 +190,22 @@ def test_a_slow_answer_is_given_up(http_wire, score):
         score(http_wire.url, timeout_s=0.2)
 
 
-@pytest.mark.parametrize("url", ["http://host:port", "http://[::1", "http://host:99999"])
-def test_a_location_that_is_none_is_refused(url):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host:port",
+        "http://[::1",
+        "http://host:99999",
+        "http://127.0.0.1:-1",
+        "http://a..b:8000",
+        f"http://{'x' * 64}:8000",
+    ],
+)
+def test_a_location_that_is_none_is_refused(score, url):
     with pytest.raises(ValueError, match="no host and port"):
-        Scorer(url=url)
+        score(url)
+
+
+def test_a_location_that_is_none_is_refused_before_the_first_call():
+    with pytest.raises(ValueError, match="no host and port"):
+        Scorer(url="http://a..b:8000")
