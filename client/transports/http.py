@@ -4,6 +4,7 @@
 and adds 0.25 ms to a request (`bench/client_overhead.py`).
 """
 
+import select
 import ssl
 import zlib
 from collections import deque
@@ -144,10 +145,14 @@ class HttpTransport:
         return connection
 
     def _idle_or_new(self, timeout_s: float) -> HTTPConnection:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._connect(timeout_s)
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return self._connect(timeout_s)
+            if not _is_readable(connection):
+                return connection
+            connection.close()
 
     def _exchange(
         self,
@@ -159,22 +164,31 @@ class HttpTransport:
         headers: Mapping[str, str],
     ) -> _Answer:
         """Send and read; the connection is kept if it can be used again, and closed otherwise."""
+        is_sent = False
         try:
             connection.sock.settimeout(timeout_s)
             # A gateway may refuse a large body before it has come, and close: its answer is there all the same.
             # Over TLS, Python 3.11 raises SSLEOFError for the same.
             with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                 connection.request(method, path, body, headers)
+                is_sent = True
             response = connection.getresponse()
             answer = _Answer(response.status, response.read(), response.headers)
         except BaseException:
             connection.close()
             raise
-        if response.will_close or len(self._idle) >= KEPT_ALIVE:
+        if not is_sent or response.will_close or len(self._idle) >= KEPT_ALIVE:
             connection.close()
         else:
             self._idle.append(connection)
         return answer
+
+
+def _is_readable(connection: HTTPConnection) -> bool:
+    """Whether the server has closed an idle connection, or written what is no answer to the next request."""
+    poll = select.poll()  # `select.select` takes no descriptor above 1023
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _check_location(location: str) -> None:

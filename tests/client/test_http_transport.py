@@ -5,7 +5,9 @@ import json
 import socket
 import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPConnection
 
 import numpy as np
 import pytest
@@ -114,6 +116,40 @@ def test_a_large_body_that_a_gateway_refuses_unread_has_its_reason_over_tls(raw_
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with pytest.raises(InferenceServerException, match=r"HTTP 413 .*: much"):
         ask(raw_server(REFUSAL, context), [b"x" * (16 << 20)], Access(ca=tmp_path / "ca.pem"))
+
+
+def test_what_a_gateway_wrote_to_an_idle_connection_is_no_answer_to_the_next_request():
+    def serve(page):
+        connection = listener.accept()[0]
+        connection.recv(65536)
+        connection.sendall(page)
+        return connection
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        ThreadPoolExecutor(1) as pool,
+        closing(HttpTransport(f"127.0.0.1:{listener.getsockname()[1]}", False, Access())) as transport,
+    ):
+        listener.settimeout(10)
+        for _ in range(2):
+            served = pool.submit(serve, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            assert transport.is_ready(10)
+            with served.result() as connection:
+                connection.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_a_connection_on_which_a_request_broke_off_is_not_used_again(http_wire, monkeypatch):
+    send = HTTPConnection.request
+
+    def break_off(connection, *arguments):
+        send(connection, *arguments)
+        raise BrokenPipeError
+
+    monkeypatch.setattr(HTTPConnection, "request", break_off)
+    with closing(HttpTransport(http_wire.url.removeprefix("http://"), False, Access())) as transport:
+        assert transport.is_ready(10)
+        assert transport.is_ready(10)
+    assert http_wire.connections == 2
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip", "br"])
