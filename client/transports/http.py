@@ -4,14 +4,18 @@
 and adds 0.25 ms to a request (`bench/client_overhead.py`).
 """
 
+import io
 import select
+import socket
 import ssl
+import time
 import zlib
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection, InvalidURL
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection, InvalidURL
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -30,6 +34,9 @@ from readability_triton.client.transports.transport import CONNECT_S, InferReque
 
 KEPT_ALIVE = 64
 """Connections that stay open; more are opened as needed, and closed after use."""
+
+LARGEST_UNPACKED = 256 << 20
+"""Bytes that a compressed answer may have after decompression."""
 
 LAST_PORT = 65535
 
@@ -58,6 +65,32 @@ class _Answer(NamedTuple):
     status: int
     body: bytes
     headers: HTTPMessage
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until a deadline, however little comes at a time; a socket's own timeout is for one read."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
+        self._raw, self._sock, self._deadline = raw, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(_rest(self._deadline))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    """An answer whose head and body have come by the deadline, or `TimeoutError`."""
+
+    def __init__(self, deadline: float, sock: socket.socket, **options: Any) -> None:
+        super().__init__(sock, **options)
+        self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, deadline))
 
 
 class HttpTransport:
@@ -112,14 +145,15 @@ class HttpTransport:
 
     def _send(self, method: str, path: str, timeout_s: float, body: bytes | None, headers: Headers) -> _Answer:
         sent = {**self._headers, **headers}
+        deadline = time.monotonic() + timeout_s
         try:
             try:
-                answer = self._exchange(self._idle_or_new(timeout_s), method, path, timeout_s, body, sent)
+                answer = self._exchange(self._idle_or_new(deadline), method, path, deadline, body, sent)
             except (TimeoutError, NoConnectionError):
                 raise
             except (HTTPException, OSError):
                 # A server may close a kept-alive connection at the moment when it is used: a new one shows.
-                answer = self._exchange(self._connect(timeout_s), method, path, timeout_s, body, sent)
+                answer = self._exchange(self._connect(deadline), method, path, deadline, body, sent)
         except TimeoutError as error:
             raise TimeoutError(f"no answer within {timeout_s:g} s") from error
         except ssl.SSLError as error:  # of a client's certificate, which servers look at after the handshake
@@ -128,9 +162,9 @@ class HttpTransport:
             raise ConnectionError(f"{type(error).__name__}: {error}") from error
         return answer._replace(body=_unpacked(answer))
 
-    def _connect(self, timeout_s: float) -> HTTPConnection:
+    def _connect(self, deadline: float) -> HTTPConnection:
         """A new connection; `NoConnectionError` if there is none, also if it takes too long."""
-        limit = min(CONNECT_S, timeout_s)
+        limit = min(CONNECT_S, _rest(deadline))
         connection = (
             HTTPConnection(self._location, timeout=limit)
             if self._context is None
@@ -139,17 +173,17 @@ class HttpTransport:
         try:
             connection.connect()
         except TimeoutError as error:
-            raise NoConnectionError(f"no connection within {limit:g} s") from error
+            raise NoConnectionError(f"no connection within {limit:.3g} s") from error
         except OSError as error:
             raise NoConnectionError(f"TLS: {error}" if isinstance(error, ssl.SSLError) else str(error)) from error
         return connection
 
-    def _idle_or_new(self, timeout_s: float) -> HTTPConnection:
+    def _idle_or_new(self, deadline: float) -> HTTPConnection:
         while True:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return self._connect(timeout_s)
+                return self._connect(deadline)
             if not _is_readable(connection):
                 return connection
             connection.close()
@@ -159,14 +193,15 @@ class HttpTransport:
         connection: HTTPConnection,
         method: str,
         path: str,
-        timeout_s: float,
+        deadline: float,
         body: bytes | None,
         headers: Mapping[str, str],
     ) -> _Answer:
         """Send and read; the connection is kept if it can be used again, and closed otherwise."""
         is_sent = False
         try:
-            connection.sock.settimeout(timeout_s)
+            connection.sock.settimeout(_rest(deadline))
+            connection.response_class = partial(_TimedResponse, deadline)  # type: ignore[assignment]
             # A gateway may refuse a large body before it has come, and close: its answer is there all the same.
             # Over TLS, Python 3.11 raises SSLEOFError for the same.
             with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
@@ -182,6 +217,14 @@ class HttpTransport:
         else:
             self._idle.append(connection)
         return answer
+
+
+def _rest(deadline: float) -> float:
+    """Seconds until then, by the monotonic clock; `TimeoutError` if it is over."""
+    rest = deadline - time.monotonic()
+    if rest <= 0:
+        raise TimeoutError
+    return rest
 
 
 def _is_readable(connection: HTTPConnection) -> bool:
@@ -204,12 +247,18 @@ def _check_location(location: str) -> None:
 
 def _unpacked(answer: _Answer) -> bytes:
     encoding = answer.headers.get("Content-Encoding", "identity")
-    if encoding == "identity":
+    if encoding == "identity" or not answer.body:
         return answer.body
+    unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        return zlib.decompress(answer.body, _GZIP_OR_ZLIB)
+        body = unpacker.decompress(answer.body, LARGEST_UNPACKED + 1)
     except zlib.error as error:
         raise ConnectionError(f"the answer is not {encoding}: {error}") from error
+    if len(body) > LARGEST_UNPACKED:
+        raise ConnectionError(f"the answer is {encoding} of more than {LARGEST_UNPACKED} bytes")
+    if not unpacker.eof:
+        raise ConnectionError(f"the answer is not {encoding}: it ends too early")
+    return body
 
 
 class AsyncHttpTransport:

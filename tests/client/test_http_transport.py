@@ -1,12 +1,13 @@
 """What goes over the wire by HTTP, and what a server or a gateway may do to it."""
 
 import asyncio
+import gzip
 import json
 import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 
 import numpy as np
@@ -26,6 +27,7 @@ from readability_triton.client.errors import (
     ServerUnreachableError,
 )
 from readability_triton.client.scorer import Scorer
+from readability_triton.client.transports import http
 from readability_triton.client.transports.binary_tensors import BinaryAnswer
 from readability_triton.client.transports.http import HttpTransport
 from readability_triton.client.transports.transport import InferRequest
@@ -158,6 +160,55 @@ def test_an_answer_that_is_not_packed_as_it_says_is_an_error(raw_server, encodin
     expected = "not KServe v2" if encoding == "identity" else f"the answer is not {encoding}"
     with pytest.raises((InferenceServerException, ConnectionError), match=expected):
         ask(raw_server(page), [b"x"])
+
+
+@pytest.mark.parametrize(
+    ("packed", "expected"),
+    [
+        (gzip.compress(bytes(1000)), "not KServe v2"),
+        (gzip.compress(bytes(1001)), "gzip of more than 1000 bytes"),
+        (gzip.compress(bytes(1000))[:-1], "not gzip: it ends too early"),
+    ],
+    ids=["at the bound", "beyond it", "cut off"],
+)
+def test_a_compressed_answer_has_an_end_and_a_bound(raw_server, monkeypatch, packed, expected):
+    monkeypatch.setattr(http, "LARGEST_UNPACKED", 1000)
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(packed)}\r\nContent-Encoding: gzip\r\n\r\n".encode()
+    with pytest.raises((InferenceServerException, ConnectionError), match=expected):
+        ask(raw_server(head + packed), [b"x"])
+
+
+def test_an_empty_answer_needs_no_unpacking(raw_server):
+    page = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nContent-Encoding: gzip\r\n\r\n"
+    with pytest.raises(InferenceServerException, match="HTTP 503 Service Unavailable"):
+        ask(raw_server(page), [b"x"])
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"\r\nContent-Length: 0\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", b""),
+    ],
+    ids=["head", "body"],
+)
+def test_an_answer_that_trickles_in_is_given_up(begin, end):
+    def trickle():
+        over = threading.Event()
+        with listener.accept()[0] as connection, suppress(OSError):
+            connection.sendall(begin)
+            for _ in range(100):
+                connection.sendall(b"x")
+                over.wait(0.01)
+            connection.sendall(end)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        closing(HttpTransport(f"127.0.0.1:{listener.getsockname()[1]}", False, Access())) as transport,
+    ):
+        threading.Thread(target=trickle, daemon=True).start()
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.3 s"):
+            transport.is_ready(0.3)
 
 
 @pytest.mark.parametrize("blob", [b"\x05\0\0", b"\x05\0\0\0bls"])
