@@ -1,7 +1,8 @@
 """Score whole documents, passage by passage."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -17,8 +18,15 @@ from readability_triton.client.served_model import ServedModel
 MUCH_TO_DO = 32
 """Passages from which on progress is shown."""
 
+GROUP = 512
+"""Passages that `score_accepted` scores in one call: what a refusal costs at most. They fill many requests, so that
+several are in flight."""
+
 Interval = tuple[float, float]
 """Lower and upper end."""
+
+Parts = tuple[str, list[Passage]]
+"""A document's name and passages."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -104,18 +112,9 @@ def score_documents(
     Raises:
         ReadabilityError: as `Scorer.score` does.
     """
-    passages = [cut(text) for _, text in documents]
-    texts = [passage.text for parts in passages for passage in parts]
-    shown = progress("scoring", len(texts)) if progress and len(texts) > MUCH_TO_DO else nullcontext(_no_progress)
-    with shown as on_progress:
-        scores = scorer.score(texts, bert_weight, on_progress)
-    rows = iter(scored_passages([part for parts in passages for part in parts], scores, scorer.served_model()))
-    by_document = [[next(rows) for _ in parts] for parts in passages]
-    answered_by = iter(scores.answered_by)
-    return [
-        scored_document(name, parts, sorted({next(answered_by) for _ in parts}), scorer.served_model())
-        for (name, _), parts in zip(documents, by_document, strict=True)
-    ]
+    parts = [(name, cut(text)) for name, text in documents]
+    with _shown(progress, parts) as on_progress:
+        return _score(scorer, parts, bert_weight, on_progress)
 
 
 def score_accepted(
@@ -126,27 +125,103 @@ def score_accepted(
 ) -> tuple[list[ScoredDocument], Mapping[int, str]]:
     """Score the documents that the server accepts; why it refuses the others, by their index in `documents`.
 
+    Documents are sent in groups. After a refusal, those of the group before the refused one are sent again, then the
+    others in two halves: where many are refused, less is sent for nothing.
+
     Raises:
         ReadabilityError: as `Scorer.score` does, but for a refusal that names a row.
     """
-    left = dict(enumerate(documents))
+    parts = [(name, cut(text)) for name, text in documents]
+    scored: list[ScoredDocument] = []
     refused: dict[int, str] = {}
-    while left:
-        try:
-            return score_documents(scorer, list(left.values()), bert_weight, progress), refused
-        except InvalidRequestError as error:
-            if error.row is None:
-                raise
-            index = list(left)[_document_of_passage(list(left.values()), error.row)]
-            refused[index] = error.reason
-            del left[index]
-    return [], refused
+    left = deque(_groups(parts))
+    with _shown(progress, parts) as on_progress:
+        steps = _Steps(on_progress)
+        while left:
+            group = left.popleft()
+            of_group = [parts[index] for index in group]
+            try:
+                scored += _score(scorer, of_group, bert_weight, steps.forward)
+            except InvalidRequestError as error:
+                if error.row is None:
+                    raise
+                at = _document_of_passage(of_group, error.row)
+                refused[group[at]] = error.reason
+                middle = (at + 1 + len(group)) // 2
+                left.extendleft(each for each in (group[middle:], group[at + 1 : middle], group[:at]) if each)
+                steps.back(len(of_group[at][1]))
+            else:
+                steps.settle()
+    return scored, refused
 
 
-def _document_of_passage(documents: Sequence[tuple[str, str]], passage: int) -> int:
+class _Steps:
+    """Progress over calls of which some are repeated: each passage counts once.
+
+    Args:
+        on_progress: called with the number of passages just done.
+    """
+
+    def __init__(self, on_progress: Callable[[int], None]) -> None:
+        self._on_progress = on_progress
+        self._settled = self._done = self._shown = 0
+
+    def forward(self, passages: int) -> None:
+        """So many more are done."""
+        self._done += passages
+        if self._done > self._shown:
+            self._on_progress(self._done - self._shown)
+            self._shown = self._done
+
+    def settle(self) -> None:
+        """What is done will not be repeated."""
+        self._settled = self._done
+
+    def back(self, refused: int) -> None:
+        """What is not settled will be repeated, but for so many passages that are refused."""
+        self._done = self._settled
+        self.forward(refused)
+        self.settle()
+
+
+def _groups(documents: Sequence[Parts]) -> Iterator[list[int]]:
+    """Indices of documents, in order, in groups of at most `GROUP` passages or one document."""
+    group: list[int] = []
+    passages = 0
+    for index, (_, parts) in enumerate(documents):
+        if group and passages + len(parts) > GROUP:
+            yield group
+            group, passages = [], 0
+        group.append(index)
+        passages += len(parts)
+    if group:
+        yield group
+
+
+def _document_of_passage(documents: Sequence[Parts], passage: int) -> int:
     """Index of the document that passage number `passage` of all is in."""
-    of_passages = (index for index, (_, text) in enumerate(documents) for _ in cut(text))
+    of_passages = (index for index, (_, parts) in enumerate(documents) for _ in parts)
     return next(islice(of_passages, passage, None))
+
+
+def _shown(progress: Progress | None, documents: Sequence[Parts]) -> AbstractContextManager[Callable[[int], None]]:
+    passages = sum(len(parts) for _, parts in documents)
+    return progress("scoring", passages) if progress and passages > MUCH_TO_DO else nullcontext(_no_progress)
+
+
+def _score(
+    scorer: Scorer, documents: Sequence[Parts], bert_weight: float | None, on_progress: Callable[[int], None]
+) -> list[ScoredDocument]:
+    passages = [passage for _, parts in documents for passage in parts]
+    scores = scorer.score([passage.text for passage in passages], bert_weight, on_progress)
+    rows = iter(scored_passages(passages, scores, scorer.served_model()))
+    answered_by = iter(scores.answered_by)
+    return [
+        scored_document(
+            name, [next(rows) for _ in parts], sorted({next(answered_by) for _ in parts}), scorer.served_model()
+        )
+        for name, parts in documents
+    ]
 
 
 def mean_interval(intervals: Sequence[Interval | None], weights: Sequence[float]) -> Interval | None:

@@ -3,16 +3,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tritonclient.utils import InferenceServerException
 
+from readability_triton.client import documents
 from readability_triton.client.documents import (
     MUCH_TO_DO,
     ScoredDocument,
     ScoredPassage,
     mean_interval,
+    score_accepted,
     score_documents,
 )
+from readability_triton.client.errors import InvalidRequestError
+from readability_triton.client.in_order import AHEAD
 from readability_triton.client.passages import Passage, cut
 from readability_triton.stages.cefr import NAMES
 from readability_triton.stages.text import words
@@ -95,6 +100,58 @@ def test_progress_is_shown_where_there_is_much_to_do(scorer, progress, announced
         assert sum(steps) == n_documents
     else:
         assert announced == []
+
+
+def refuse_forbidden(fake):
+    """Refuse, as a served model does, a request with a text that is forbidden; the first row is named."""
+
+    def refuse(model, texts):
+        rows = [row for row, text in enumerate(texts) if b"forbidden" in text]
+        return InferenceServerException(f"row {rows[0]}: forbidden", "400") if rows else None
+
+    fake.refuse = refuse
+
+
+@pytest.mark.parametrize("in_flight", [1, 4])
+def test_refused_documents_are_named_and_all_others_scored_at_a_bounded_cost(
+    fake, scorer, progress, announced, monkeypatch, in_flight
+):
+    monkeypatch.setattr(documents, "GROUP", 64)
+    refuse_forbidden(fake)
+    texts = ["It is forbidden." if n % 5 == 3 else f"Text number {n}." for n in range(200)]
+    sent = [(str(n), text) for n, text in enumerate(texts)]
+    scored, refused = score_accepted(scorer(in_flight=in_flight), sent, 1.0, progress)
+    assert refused == dict.fromkeys(range(3, 200, 5), "forbidden")
+    assert [each.name for each in scored] == [str(n) for n in range(200) if n % 5 != 3]
+    assert [each.score for each in scored] == [len(text) for text in texts if "forbidden" not in text]
+    (_, total), *steps = announced
+    assert (total, sum(steps)) == (200, 200)
+    assert min(steps) > 0
+    # An accepted text is sent again once; a refusal costs its request of 4 and those already begun.
+    begun = 1 if in_flight == 1 else AHEAD * in_flight
+    assert sum(len(sent) for _, sent, _, _ in fake.infers) <= 2 * 160 + 40 * 4 * begun
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=12), st.integers(1, 6))
+def test_whatever_is_refused_the_others_are_scored_in_order(fake, scorer, made_up_text, rows, group):
+    refuse_forbidden(fake)
+    sent = [
+        (str(n), made_up_text(150 * parts, n) + " forbidden." * is_refused)
+        for n, (parts, is_refused) in enumerate(rows)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "GROUP", group)
+        scored, refused = score_accepted(scorer(), sent, 1.0)
+    assert sorted(refused) == [n for n, (_, is_refused) in enumerate(rows) if is_refused]
+    accepted = [each for n, each in enumerate(sent) if n not in refused]
+    assert scored == (score_documents(scorer(), accepted, 1.0) if accepted else [])
+
+
+def test_a_refusal_that_names_no_row_is_raised(fake, scorer):
+    fake.refuse = lambda model, texts: InferenceServerException("no such parameter", "400")
+    with pytest.raises(InvalidRequestError, match="no such parameter"):
+        score_accepted(scorer(), [("a", "Some words.")], None)
 
 
 @pytest.mark.parametrize(("scores", "expected"), [((1.0,), 0), ((1.0, -2.0, 0.5), 1), ((0.0, -1.0, -1.0), 1)])
