@@ -32,7 +32,8 @@ let timer = 0;
 async function look() {
   clearTimeout(timer);
   try {
-    if (setup === null) offer(await ask("api/setup"));
+    const offered = setup ?? (await ask("api/setup"));
+    if (setup === null) offer(offered); // unless another look was faster
     const state = await ask("api/state");
     if (state.error) throw Refusal.of(state.error);
     quantiles = state.quantiles;

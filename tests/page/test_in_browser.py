@@ -7,6 +7,7 @@ import pytest
 
 from readability_triton.client.errors import InferenceError
 from readability_triton.page.app import LARGEST_FILE, make_app
+from readability_triton.page.bands import BANDS
 from readability_triton.page.pipelines import BLS, ENSEMBLE
 from readability_triton.page.server import listen, serving
 from tests.page.browser import Tab
@@ -236,6 +237,31 @@ def test_a_server_that_starts_is_waited_for(tab, address, pipelines):
     pipelines.errors.clear()
     tab.wait_for(READY)
     assert not tab.value(ALERT)
+
+
+def test_a_focus_before_the_setup_is_there_offers_nothing_twice(tab, address):
+    focus = """
+      const original = fetch;
+      window.fetch = (path, options) => {
+        if (path === "api/setup") {
+          window.fetch = original;
+          dispatchEvent(new Event("focus"));
+        }
+        return original(path, options);
+      };"""
+    script = tab.command("Page.addScriptToEvaluateOnNewDocument", source=focus)
+    try:
+        tab.open(address)
+        tab.wait_for(READY)
+        tab.wait_for("performance.getEntriesByName(new URL('api/state', location)).length === 2")
+    finally:
+        tab.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+    assert len(tab.value("performance.getEntriesByName(new URL('api/setup', location))")) == 2
+    for field in ("#sample", "#policy"):
+        options = tab.value(f"[...document.querySelectorAll('{field} option')].map(each => each.value)")
+        assert len(options) > 1
+        assert len(options) == len(set(options)), field
+    assert tab.value("document.querySelectorAll('#legend li').length") == len(BANDS)
 
 
 def test_text_that_was_changed_since_is_marked(page):
