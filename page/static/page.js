@@ -150,7 +150,8 @@ async function scoreSentences({ text, weight }, signal) {
   try {
     shown.sentences = (await post("api/sentences", { text, weight }, signal)).sentences;
   } catch (error) {
-    if (error.name !== "AbortError") view["reading-help"].textContent = `Sentences have no score: ${error.message}`;
+    const isAborted = error.name === "AbortError";
+    view["reading-help"].textContent = isAborted ? "" : `Sentences have no score: ${error.message}`;
     throw error;
   }
   showReading();
