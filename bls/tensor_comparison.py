@@ -51,9 +51,15 @@ class TensorComparator:
             gaps = np.where(first == second, 0.0, np.inf)
         else:
             gaps = _gaps(first.astype(np.float64), second.astype(np.float64))
+            gaps = np.where((gaps == 0) & _whole_numbers_differ(first, second), 1.0, gaps)
         rows = gaps.reshape(self._n_rows, -1) if self._is_batched else gaps.reshape(1, -1)
         greatest: NDArray[np.float32] = rows.max(axis=1, initial=0.0).astype(np.float32)
         return greatest
+
+
+def _whole_numbers_differ(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
+    """Beyond 2^53 different integers become the same FP64."""
+    return first != second if first.dtype.kind in "iu" else np.zeros(first.shape, bool)
 
 
 def _gaps(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:

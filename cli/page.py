@@ -6,7 +6,9 @@ import webbrowser
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from socket import socket
 from typing import Any, NoReturn
 
 import click
@@ -19,13 +21,12 @@ from readability_triton.client.access import Access
 from readability_triton.page.app import make_app
 from readability_triton.page.pipelines import TritonPipelines
 from readability_triton.page.protection import LOOPBACK
-from readability_triton.page.server import listen, serving
+from readability_triton.page.server import as_in_urls, listen, serving
 from readability_triton.serving.control import GRPC_KEY_NAME
 from readability_triton.serving.errors import ServingError
 from readability_triton.serving.ports import free_ports
 from readability_triton.serving.server import Options, TritonServer
 
-ANY = ("0.0.0.0", "::", "")  # noqa: S104 - refused
 SELDOM = 1_000_000_000
 """The server that is started here traces of itself one request in so many: the page has its own requests traced."""
 
@@ -61,12 +62,9 @@ def page(**options: Any) -> None:
     by how hard each passage and sentence is, and both requests as waterfalls.
 
     The page needs no network. It listens on this machine only, unless --host names another of its addresses; then
-    whoever reaches that may send texts.
+    anyone on that network can send texts.
     """
     asked = Asked(**options)
-    if asked.host in ANY:
-        reason = "name the address that browsers use: requests by another name are refused"
-        raise click.BadParameter(reason, param_hint="--host")
     stop_on_signals()
     with one_line(ServingError, TimeoutError, OSError, ValueError), suppress(StopRequest):
         if asked.url is None:
@@ -110,14 +108,25 @@ def _show_own_server(asked: Asked) -> NoReturn:
 @contextmanager
 def _page_of(asked: Asked, pipelines: TritonPipelines) -> Iterator[None]:
     """Serve the page within the block."""
-    app = make_app(pipelines, sample_passages(), {*LOOPBACK, _as_in_urls(asked.host)})
-    with closing(listen(asked.host, asked.port)) as listening, serving(app, listening) as address:
-        click.echo(address)
-        click.echo(f"The page asks {pipelines.url}; Ctrl-C stops it.", err=True)
-        if asked.open_browser and not webbrowser.open(address):
-            click.echo("No browser was found to open it in.", err=True)
-        yield
+    with closing(listen(asked.host, asked.port)) as listening:
+        app = make_app(pipelines, sample_passages(), {*LOOPBACK, *_hosts(asked.host, listening)})
+        with serving(app, listening) as address:
+            click.echo(address)
+            click.echo(f"The page asks {pipelines.url}; Ctrl-C stops it.", err=True)
+            if asked.open_browser and not webbrowser.open(address):
+                click.echo("No browser was found to open it in.", err=True)
+            yield
 
 
-def _as_in_urls(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _hosts(host: str, listening: socket) -> tuple[str, str]:
+    """`--host` and the address that it stands for, as browsers name them.
+
+    Raises:
+        click.BadParameter: if that is every address at once.
+    """
+    bound = listening.getsockname()[0]
+    address = ip_address(bound)
+    if (getattr(address, "ipv4_mapped", None) or address).is_unspecified:
+        reason = "name the address that browsers use: requests by another name are refused"
+        raise click.BadParameter(reason, param_hint="--host")
+    return as_in_urls(host), as_in_urls(bound)

@@ -66,7 +66,7 @@ With 1 and 2 the other FILES are scored, and stderr has a line for each that is 
 @click.option("--fallback", default="ensemble_all", show_default=True, help="Pipeline that takes over; '' for none.")
 @click.option(
     "--policy",
-    help="Of bls_pipeline: parallel, deadline, fallback, graph, guard; '' for its own.  [default: guard]",
+    help="Of bls_pipeline: parallel, deadline, fallback, graph, guard, shadow; '' for its own.  [default: guard]",
 )
 @click.option("--strict", is_flag=True, help="Refuse short texts, other languages and what is no prose.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the policy.")

@@ -1,12 +1,13 @@
 """The web application: static files, and JSON for what the script in them asks."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -16,6 +17,7 @@ from readability_triton.client.file_text import PLAIN, READERS, file_text
 from readability_triton.page.asked import LONGEST_TEXT, Asked, checked_text
 from readability_triton.page.bands import BANDS
 from readability_triton.page.failures import answer_error, as_json
+from readability_triton.page.leaving import computed_for
 from readability_triton.page.pipelines import BLS, PIPELINES, Pipelines
 from readability_triton.page.policies import policies_as_json
 from readability_triton.page.protection import LOOPBACK, bounded_body, protection
@@ -53,8 +55,12 @@ def make_app(pipelines: Pipelines, samples: Mapping[str, str], hosts: Iterable[s
             Mount("/", StaticFiles(directory=STATIC, html=True)),
         ],
         middleware=protection(hosts),
-        exception_handlers={ReadabilityError: answer_error},
+        exception_handlers={ReadabilityError: answer_error, ClientDisconnect: _answer_nobody},
     )
+
+
+def _answer_nobody(_request: Request, _error: Exception) -> JSONResponse:
+    return JSONResponse(None, LEFT)
 
 
 class _Endpoints:
@@ -81,7 +87,6 @@ class _Endpoints:
     async def state(self, _request: Request) -> JSONResponse:
         """Whether the server answers, and what its configuration says; `error` if it does not."""
         try:
-            await run_in_threadpool(self._pipelines.check)
             model = await run_in_threadpool(self._pipelines.served_model, BLS)
         except ReadabilityError as error:
             return JSONResponse({"url": self._pipelines.url, "error": as_json(error)})
@@ -104,9 +109,11 @@ class _Endpoints:
         """See `readability_triton.page.scoring.score_sentences`."""
         return await self._computed(request, score_sentences)
 
-    async def _computed(self, request: Request, compute: Callable[[Pipelines, Asked], Any]) -> JSONResponse:
+    async def _computed(
+        self, request: Request, compute: Callable[[Pipelines, Asked, Callable[[], None]], Any]
+    ) -> JSONResponse:
         asked = Asked.of(await bounded_body(request, LARGEST_REQUEST))
         async with self._scoring.turn():
             if await request.is_disconnected():
-                return JSONResponse(None, LEFT)
-            return JSONResponse(await run_in_threadpool(compute, self._pipelines, asked))
+                raise ClientDisconnect
+            return JSONResponse(await computed_for(request, partial(compute, self._pipelines, asked)))

@@ -1,6 +1,6 @@
 """The two pipelines of a Triton server, as the page asks them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -55,11 +55,14 @@ class Pipelines(Protocol):
     ) -> Answered:
         """Score texts by this pipeline and no other, in one request."""
 
-    def score_sentences(self, sentences: Sequence[str], weight: float | None) -> Scores:
-        """Score sentences, each as a text, by whichever pipeline is ready."""
+    def score_sentences(
+        self, sentences: Sequence[str], weight: float | None, on_progress: Callable[[int], None]
+    ) -> Scores:
+        """Score sentences, each as a text, by whichever pipeline is ready.
 
-    def check(self) -> None:
-        """Raise `ReadabilityError` unless the server answers now."""
+        `on_progress` is called after each request with the number of sentences just scored; what it raises stops the
+        scoring.
+        """
 
 
 class _Outputs:
@@ -129,13 +132,11 @@ class TritonPipelines:
             raise translate(error, url=self.url) from error
         return Answered(scores, explained.waterfall)
 
-    def score_sentences(self, sentences: Sequence[str], weight: float | None) -> Scores:
+    def score_sentences(
+        self, sentences: Sequence[str], weight: float | None, on_progress: Callable[[int], None]
+    ) -> Scores:
         """Score sentences, each as a text, by whichever pipeline is ready."""
-        return self._either.score(sentences, weight)
-
-    def check(self) -> None:
-        """Raise `ReadabilityError` unless the server answers now."""
-        self.served_model(BLS)
+        return self._either.score(sentences, weight, on_progress)
 
 
 def _one_batch(texts: Sequence[str], model: ServedModel, weight: float | None) -> Batch:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,10 +18,22 @@ from readability_triton.stages.sentences import sentence_spans
 
 Json = dict[str, Any]
 
+MOST_SENTENCES = 2000
+"""Of a text whose sentences are scored: `LONGEST_TEXT` characters of prose have about 1,000."""
 
-def score(pipelines: Pipelines, asked: Asked) -> Json:
+
+def _go_on() -> None:
+    """Never stops."""
+
+
+def score(pipelines: Pipelines, asked: Asked, check: Callable[[], None] = _go_on) -> Json:
     """Ask both pipelines for the passages of a text, one after the other, in random order, so that neither is in the
     other's way.
+
+    Args:
+        pipelines: what is asked.
+        asked: for what.
+        check: called before each pipeline; raises to stop.
 
     Returns:
         `passages`, each with `start` and `end` in characters (code points) and `words`; `order`, in which the pipelines
@@ -33,7 +45,10 @@ def score(pipelines: Pipelines, asked: Asked) -> Json:
     """
     passages = cut(asked.text)
     order = random.sample(PIPELINES, len(PIPELINES))
-    answers = {name: _answer(pipelines, name, passages, asked) for name in order}
+    answers = {}
+    for name in order:
+        check()
+        answers[name] = _answer(pipelines, name, passages, asked)
     refused = [each for each in answers.values() if isinstance(each, InvalidRequestError)]
     if len(refused) == len(PIPELINES):
         raise refused[0]
@@ -67,17 +82,29 @@ def _answer(pipelines: Pipelines, name: str, passages: Sequence[Passage], asked:
     }
 
 
-def score_sentences(pipelines: Pipelines, asked: Asked) -> Json:
+def score_sentences(pipelines: Pipelines, asked: Asked, check: Callable[[], None] = _go_on) -> Json:
     """Score every sentence of a text as a text of its own.
+
+    Args:
+        pipelines: what is asked.
+        asked: for what.
+        check: called after each request to a pipeline; raises to stop.
 
     Returns:
         `sentences`, each with `start` and `end` in characters and its score; `answered_by`, the pipelines that did.
 
     Raises:
+        InvalidRequestError: if the text has more than `MOST_SENTENCES` sentences.
         ReadabilityError: as `Scorer.score` does.
     """
     spans = list(sentence_spans(asked.text))
-    scores = pipelines.score_sentences([asked.text[start:end] for start, end in spans], asked.weight)
+    if len(spans) > MOST_SENTENCES:
+        raise InvalidRequestError(
+            f"The text has {len(spans):,} sentences, and this page scores the sentences of texts with "
+            f"{MOST_SENTENCES:,} at most: give it a part of the text."
+        )
+    sentences = [asked.text[start:end] for start, end in spans]
+    scores = pipelines.score_sentences(sentences, asked.weight, lambda _scored: check())
     model = pipelines.served_model(scores.answered_by[0])
     passages = [Passage(start, end, "", 0) for start, end in spans]
     return {

@@ -62,6 +62,11 @@ def serving(app: ASGIApp, listening: socket.socket) -> Iterator[str]:
         thread.join()
 
 
+def as_in_urls(host: str) -> str:
+    """A name or an address as URLs and the header `Host` have it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _address(listening: socket.socket) -> str:
     host, port, *_ = listening.getsockname()
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"http://{as_in_urls(host)}:{port}/"

@@ -46,11 +46,18 @@ def scrape(url: str, headers: Mapping[str, str] = MappingProxyType({}), tls: ssl
         tls: what https:// trusts and shows; None for the system's certificates.
 
     Raises:
-        OSError: if nothing answers there.
+        OSError: if nothing answers there, or the answer leads elsewhere: the headers, a token among them, are for this
+            server alone.
     """
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - the user's own address
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=tls) as response:  # noqa: S310
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=tls))
+    with opener.open(request, timeout=TIMEOUT_S) as response:
         return parse(response.read().decode())
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        """None makes the redirect an HTTPError."""
 
 
 def parse(text: str) -> Counts:

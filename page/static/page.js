@@ -32,7 +32,8 @@ let timer = 0;
 async function look() {
   clearTimeout(timer);
   try {
-    if (setup === null) offer(await ask("api/setup"));
+    const offered = setup ?? (await ask("api/setup"));
+    if (setup === null) offer(offered); // unless another look was faster
     const state = await ask("api/state");
     if (state.error) throw Refusal.of(state.error);
     quantiles = state.quantiles;
@@ -149,7 +150,8 @@ async function scoreSentences({ text, weight }, signal) {
   try {
     shown.sentences = (await post("api/sentences", { text, weight }, signal)).sentences;
   } catch (error) {
-    if (error.name !== "AbortError") view["reading-help"].textContent = `Sentences have no score: ${error.message}`;
+    const isAborted = error.name === "AbortError";
+    view["reading-help"].textContent = isAborted ? "" : `Sentences have no score: ${error.message}`;
     throw error;
   }
   showReading();

@@ -15,15 +15,22 @@ export class Refusal extends Error {
   }
 }
 
+const pageGone = () =>
+  new Refusal("PageGone", "The program behind this page does not answer. Start `readability page` again.");
+
 export async function ask(path, options = {}) {
   let response;
   try {
     response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal("PageGone", "The program behind this page does not answer. Start `readability page` again.");
+    throw pageGone();
   }
-  const answer = await response.json().catch(() => null);
+  const answer = await response.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    if (response.ok) throw pageGone(); // the answer broke off
+    return null;
+  });
   if (response.ok) return answer;
   throw Refusal.of(answer?.error ?? { kind: "", message: `The page's server answers ${response.status}.` });
 }

@@ -34,6 +34,7 @@ def gaps(first: Any, second: Any, is_batched: bool = True) -> list[float]:
         (column(b"a", b"b", dtype=object), column(b"a", b"c", dtype=object), [0, math.inf]),
         (column(True, False, dtype=bool), column(True, True, dtype=bool), [0, 1]),
         (column(2**63, 5, dtype=np.uint64), column(2**63, 3, dtype=np.uint64), [0, 2]),
+        (column(2**53, 2**53, dtype=np.int64), column(2**53 + 1, 2**53, dtype=np.int64), [1, 0]),
     ],
 )
 def test_a_rows_difference_is_the_greatest_and_infinite_where_there_is_none(first, second, expected) -> None:

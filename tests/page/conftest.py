@@ -21,6 +21,7 @@ def pipelines() -> Iterator[StandIn]:
     stand_in = StandIn()
     yield stand_in
     stand_in.may_answer.set()
+    stand_in.may_end.set()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A stand-in for the pipelines of a server."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class StandIn:
         asked: name, texts, weight, parameters of each request.
         entered: set when a request is in `ask`.
         may_answer: `ask` waits for it.
+        scores_sentences: set when sentences are being scored.
+        stopped: set when their scoring ended before all were done.
+        may_end: `score_sentences` goes on, in small steps, until this is set or `on_progress` raises.
     """
 
     url = "grpc://127.0.0.1:1"
@@ -42,7 +45,9 @@ class StandIn:
         self.degraded = self.refuses = False
         self.asked: list[tuple[str, list[str], float | None, dict[str, str | float]]] = []
         self.entered, self.may_answer = threading.Event(), threading.Event()
-        self.may_answer.set()
+        self.scores_sentences, self.stopped, self.may_end = (threading.Event() for _ in range(3))
+        for each in (self.may_answer, self.may_end):
+            each.set()
 
     def die(self) -> None:
         self.errors[""] = ServerUnreachableError(f"no server at {self.url}: connection refused")
@@ -60,12 +65,18 @@ class StandIn:
         self._raise(name)
         return Answered(self._scores(name, texts, weight), waterfall(name))
 
-    def score_sentences(self, sentences: Sequence[str], weight: float | None) -> Scores:
+    def score_sentences(
+        self, sentences: Sequence[str], weight: float | None, on_progress: Callable[[int], None]
+    ) -> Scores:
         self._raise(BLS)
+        self.scores_sentences.set()
+        try:
+            while not self.may_end.wait(0.01):
+                on_progress(1)
+        except BaseException:
+            self.stopped.set()
+            raise
         return self._scores(BLS, sentences, weight)
-
-    def check(self) -> None:
-        self._raise(BLS)
 
     def _raise(self, name: str) -> None:
         for each in ("", name):

@@ -1,15 +1,24 @@
 """What the page's server answers, over a stand-in for the pipelines."""
 
+import asyncio
+import http.client
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
+from starlette.types import Message
 
 from readability_triton.client.errors import InferenceError, InvalidRequestError, ModelUnavailableError
 from readability_triton.client.passages import cut
-from readability_triton.page.app import LARGEST_FILE, LARGEST_REQUEST, MOST_WAITING
+from readability_triton.page import server
+from readability_triton.page.app import LARGEST_FILE, LARGEST_REQUEST, LEFT, MOST_WAITING, make_app
 from readability_triton.page.asked import LONGEST_TEXT
 from readability_triton.page.pipelines import BLS, ENSEMBLE, PIPELINES
+from readability_triton.page.scoring import MOST_SENTENCES
+from readability_triton.page.server import listen, serving
 from readability_triton.stages.sentences import sentence_spans
 from tests.page.asking import get, post
 from tests.page.stand_in import FITTED, LATENCY_MS, score_of
@@ -83,6 +92,52 @@ def test_sentences_have_a_score_each(address):
 @pytest.mark.parametrize("text", ["…", "\N{GRINNING FACE}", "_ _", "\ufeff"])
 def test_a_text_without_a_letter_is_a_sentence(address, text):
     assert len(post(address, "api/sentences", {"text": text}).json["sentences"]) == 1
+
+
+def test_more_sentences_than_the_bound_are_refused(address):
+    most = "a\n\n" * MOST_SENTENCES
+    assert len(post(address, "api/sentences", {"text": most}).json["sentences"]) == MOST_SENTENCES
+    answer = post(address, "api/sentences", {"text": f"{most}b"})
+    assert answer.status == 400
+    assert "2,001 sentences" in answer.error
+    assert "2,000 at most" in answer.error
+
+
+def test_sentences_of_a_browser_that_left_are_scored_no_further(address, pipelines):
+    pipelines.may_end.clear()
+    body = json.dumps({"text": TEXT}).encode()
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    with closing(connection):
+        connection.request("POST", "/api/sentences", body, {"Origin": address.rstrip("/")})
+        assert pipelines.scores_sentences.wait(60)
+    assert post(address, "api/score", {"text": TEXT}).status == 200  # it has the turn
+    assert pipelines.stopped.is_set()
+
+
+def test_sentences_are_scored_no_further_once_the_page_stops(pipelines, monkeypatch):
+    monkeypatch.setattr(server, "STOP_S", 0)
+    pipelines.may_end.clear()
+    with closing(listen("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        with serving(make_app(pipelines, {}), listening) as address:
+            asked = pool.submit(post, address, "api/sentences", {"text": TEXT})
+            assert pipelines.scores_sentences.wait(60)
+        asked.exception(60)
+    assert pipelines.stopped.wait(60)
+
+
+def test_a_browser_that_leaves_while_it_sends_is_no_failure(pipelines):
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost"), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "scheme": "http", "path": "/api/text", "query_string": b""}
+    asyncio.run(make_app(pipelines, {})({**scope, "headers": headers}, receive, send))
+    assert sent[0]["status"] == LEFT
 
 
 def test_flags_and_degraded_answers_are_reported(address, pipelines):

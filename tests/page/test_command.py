@@ -2,12 +2,27 @@
 
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from readability_triton.cli.main import main
-from readability_triton.page.server import _address, listen
+from readability_triton.cli.page import Asked, _page_of
+from readability_triton.page.server import listen
+from tests.page.asking import get
+from tests.page.stand_in import StandIn
+
+
+def _has_ipv6() -> bool:
+    try:
+        listen("::1", 0).close()
+    except OSError:
+        return False
+    return True
+
+
+HAS_IPV6 = _has_ipv6()
 
 
 def run(*arguments: str):
@@ -22,9 +37,11 @@ def test_help_has_examples_and_exit_codes():
     assert all(len(line) <= 122 for line in result.output.splitlines())
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", "0.0", "", "::", "0::0", "::ffff:0.0.0.0"])
 def test_every_address_at_once_is_refused(host):
-    result = run("--host", host)
+    if ":" in host and not HAS_IPV6:
+        pytest.skip("this machine has no IPv6 loopback")
+    result = run("--url", "grpc://127.0.0.1:1", "--port", "0", "--host", host)
     assert (result.exit_code, "name the address" in result.output) == (2, True)
 
 
@@ -49,11 +66,17 @@ def test_impossible_options_are_exit_code_2(option):
     assert run("--url", "a:1", *option).exit_code == 2
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
-def test_an_address_of_ipv6_is_one_for_a_browser():
-    try:
-        listening = listen("::1", 0)
-    except OSError:
+@pytest.mark.parametrize(("host", "bound"), [("127.2", "127.0.0.2"), ("localhost", "127.0.0.1"), ("0::1", "[::1]")])
+def test_the_address_that_is_printed_is_answered(host, bound, capsys):
+    if ":" in host and not HAS_IPV6:
         pytest.skip("this machine has no IPv6 loopback")
-    with closing(listening):
-        assert _address(listening).startswith("http://[::1]:")
+    options = dict.fromkeys(("ca", "certificate", "key", "token", "compression", "url"))
+    asked = Asked(
+        **options, headers=(), host=host, port=0, open_browser=False, timeout=1.0, model_repository=Path("nowhere")
+    )
+    with _page_of(asked, StandIn()):
+        address = capsys.readouterr().out.strip()
+        assert address.startswith(f"http://{bound}:")
+        assert get(address, "api/setup").status == 200
+        assert get(address, "api/setup", Host=host if ":" not in host else f"[{host}]").status == 200
+        assert get(address, "api/setup", Host="evil.example").status == 400

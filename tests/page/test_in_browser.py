@@ -7,7 +7,9 @@ import pytest
 
 from readability_triton.client.errors import InferenceError
 from readability_triton.page.app import LARGEST_FILE, make_app
+from readability_triton.page.bands import BANDS
 from readability_triton.page.pipelines import BLS, ENSEMBLE
+from readability_triton.page.scoring import MOST_SENTENCES
 from readability_triton.page.server import listen, serving
 from tests.page.browser import Tab
 from tests.page.stand_in import StandIn
@@ -236,6 +238,69 @@ def test_a_server_that_starts_is_waited_for(tab, address, pipelines):
     pipelines.errors.clear()
     tab.wait_for(READY)
     assert not tab.value(ALERT)
+
+
+def test_a_focus_before_the_setup_is_there_offers_nothing_twice(tab, address):
+    focus = """
+      const original = fetch;
+      window.fetch = (path, options) => {
+        if (path === "api/setup") {
+          window.fetch = original;
+          dispatchEvent(new Event("focus"));
+        }
+        return original(path, options);
+      };"""
+    script = tab.command("Page.addScriptToEvaluateOnNewDocument", source=focus)
+    try:
+        tab.open(address)
+        tab.wait_for(READY)
+        tab.wait_for("performance.getEntriesByName(new URL('api/state', location)).length === 2")
+    finally:
+        tab.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+    assert len(tab.value("performance.getEntriesByName(new URL('api/setup', location))")) == 2
+    for field in ("#sample", "#policy"):
+        options = tab.value(f"[...document.querySelectorAll('{field} option')].map(each => each.value)")
+        assert len(options) > 1
+        assert len(options) == len(set(options)), field
+    assert tab.value("document.querySelectorAll('#legend li').length") == len(BANDS)
+
+
+def test_an_answer_that_breaks_off_is_reported_and_the_text_is_scored_again(page):
+    page.value(
+        "(() => { const original = fetch; window.fetch = (path, options) => {"
+        " if (path !== 'api/score') return original(path, options);"
+        " window.fetch = original; return Promise.resolve(new Response('{\"passages\": [')); }; })()"
+    )
+    page.value("document.querySelector('#text').focus()")
+    page.type(EASY)
+    page.click("#score")
+    page.wait_for(ALERT)
+    assert "Start `readability page` again" in page.text("#alert")
+    page.wait_for(SCORED)
+
+
+def test_sentences_that_are_not_scored_any_more_are_not_announced(page, pipelines):
+    pipelines.may_end.clear()
+    page.value("document.querySelector('#text').focus()")
+    page.type(EASY)
+    page.click("#score")
+    page.wait_for("document.querySelector('#reading-help').textContent.includes('Scoring the sentences')")
+    page.value("document.querySelector('#text').value = 'forbidden'")
+    page.click("#score")
+    page.wait_for(ALERT)
+    assert page.text("#reading-help") == ""
+    assert "400" in page.complaints.pop()
+
+
+def test_a_text_with_too_many_sentences_is_scored_without_colours(page):
+    page.value(f"document.querySelector('#text').value = 'cat\\n\\n'.repeat({MOST_SENTENCES + 1})")
+    page.click("#score")
+    page.wait_for(ALERT)
+    assert "2,000 at most" in page.text("#alert")
+    assert "2,000 at most" in page.text("#reading-help")
+    assert page.value("document.querySelectorAll('.answer .figures').length") == 2
+    assert page.value("document.querySelectorAll('.passage').length") > 1
+    assert "400" in page.complaints.pop()
 
 
 def test_text_that_was_changed_since_is_marked(page):

@@ -15,10 +15,9 @@ def nobody(closed_port):
 
 def test_every_call_says_that_nothing_answers(nobody):
     calls = (
-        nobody.check,
         lambda: nobody.served_model(BLS),
         lambda: nobody.ask(BLS, ["A cat."], None, {}),
-        lambda: nobody.score_sentences(["A cat."], None),
+        lambda: nobody.score_sentences(["A cat."], None, lambda _: None),
     )
     for call in calls:
         with pytest.raises(ServerUnreachableError, match=nobody.url):

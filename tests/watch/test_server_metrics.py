@@ -1,5 +1,9 @@
 """Counts on a metrics endpoint are read as they are written, and say what they can."""
 
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import numpy as np
 import pytest
 
@@ -81,3 +85,32 @@ def test_a_server_without_shadows_is_undecided() -> None:
 def test_nothing_at_the_address_is_an_os_error() -> None:
     with pytest.raises(OSError, match="refused"):
         scrape("http://localhost:9/metrics")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server that leads to its own /other, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Redirect(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "/other")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Redirect) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/metrics", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_a_redirect_is_an_error_and_gets_no_token(elsewhere: tuple[str, list[str]]) -> None:
+    url, asked = elsewhere
+    with pytest.raises(OSError, match="302"):
+        scrape(url, {"Authorization": "Bearer secret"})
+    assert asked == ["/metrics"]
