@@ -12,7 +12,6 @@ from http.client import HTTPConnection
 
 import numpy as np
 import pytest
-import trustme
 from tritonclient.utils import InferenceServerException
 
 from readability_triton.client.access import Access
@@ -111,15 +110,6 @@ def test_a_large_body_that_a_gateway_refuses_unread_has_its_reason(raw_server):
         ask(raw_server(REFUSAL), [b"x" * (16 << 20)])
 
 
-def test_a_large_body_that_a_gateway_refuses_unread_has_its_reason_over_tls(raw_server, tmp_path):
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with pytest.raises(InferenceServerException, match=r"HTTP 413 .*: much"):
-        ask(raw_server(REFUSAL, context), [b"x" * (16 << 20)], Access(ca=tmp_path / "ca.pem"))
-
-
 def test_what_a_gateway_wrote_to_an_idle_connection_is_no_answer_to_the_next_request():
     def serve(page):
         connection = listener.accept()[0]
@@ -140,12 +130,14 @@ def test_what_a_gateway_wrote_to_an_idle_connection_is_no_answer_to_the_next_req
                 connection.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
 
 
-def test_a_connection_on_which_a_request_broke_off_is_not_used_again(http_wire, monkeypatch):
+@pytest.mark.parametrize("error", [BrokenPipeError, ConnectionResetError, ssl.SSLEOFError])
+def test_a_request_that_breaks_off_has_its_answer_and_its_connection_is_not_used_again(http_wire, monkeypatch, error):
+    """A TLS connection that is closed raises `SSLEOFError` on Python 3.11; whether its answer is lost is a race."""
     send = HTTPConnection.request
 
     def break_off(connection, *arguments):
         send(connection, *arguments)
-        raise BrokenPipeError
+        raise error
 
     monkeypatch.setattr(HTTPConnection, "request", break_off)
     with closing(HttpTransport(http_wire.url.removeprefix("http://"), False, Access())) as transport:
@@ -224,23 +216,22 @@ def raw_server():
     """A server that reads a request as far as the first part that ends in x, sends the bytes given and closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve(page, context):
-            connection = listener.accept()[0]
-            with context.wrap_socket(connection, server_side=True) if context else connection as connection:
+        def serve(page):
+            with listener.accept()[0] as connection:
                 while not connection.recv(65536).endswith(b"x"):
                     pass
                 connection.sendall(page)
 
-        def start(page, context=None):
-            threading.Thread(target=serve, args=(page, context), daemon=True).start()
+        def start(page):
+            threading.Thread(target=serve, args=(page,), daemon=True).start()
             return f"127.0.0.1:{listener.getsockname()[1]}"
 
         yield start
 
 
-def ask(location, texts, access=Access()):  # noqa: B008 - frozen
+def ask(location, texts):
     excerpts = np.array([texts], dtype=object)
-    with closing(HttpTransport(location, access.has_tls_files, access)) as transport:
+    with closing(HttpTransport(location, False, Access())) as transport:
         transport.infer(InferRequest("bls_pipeline", {"excerpt": excerpts}, ("SCORE",)), 10)
 
 
