@@ -88,12 +88,14 @@ class Run:
         seconds: it took; of a late one, until it was given up.
         error: why there is no outcome.
         given_up: None if it ended by itself.
+        differences: of its outcome from the answer, by row, FP32 [B]; empty without one.
     """
 
     outcome: Any
     seconds: float
     error: str = ""
     given_up: GivenUp | None = None
+    differences: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class Shadows:
             again = await self._run(shadow, shadow.answer)
         again = again if again and again.outcome is not None else None
         if candidate.outcome is not None:
-            gaps = shadow.comparator.differences(shadow.given, candidate.outcome)
+            gaps = candidate.differences
             verdict: Verdict = "same" if (gaps <= shadow.tolerance).all() else "differs"
             return Comparison(shadow, verdict, candidate, again, candidate_first, gaps)
         verdict = candidate.given_up or "failed"
@@ -112,20 +112,21 @@ class Shadows:
         owner = Owner(len(shadow.batch), BACKGROUND, arrived=start, deadline=start + LONGEST * shadow.timeout_s)
         owner.passes_on, owner.parameters = shadow.parameters is not None, shadow.parameters or ()
         work = asyncio.ensure_future(source.run(self._stages_of(owner), shadow.batch))
-        outcome, error, given_up = None, "", None
+        error, given_up = "", None
         try:
             given_up = await self._wait(work, shadow.timeout_s)
-            if given_up:
-                error = f"no answer within {1000 * shadow.timeout_s:g} ms"
-            else:
-                outcome = _comparable(work.result(), shadow)
+            if not given_up:
+                outcome = work.result()
+                gaps = shadow.comparator.differences(shadow.given, outcome)
+                return Run(outcome, loop.time() - start, differences=gaps)
+            error = f"no answer within {1000 * shadow.timeout_s:g} ms"
         except Exception as failure:  # of a stage, or a mistake in the candidate's policy
             error = str(failure) if isinstance(failure, StageError) else f"{type(failure).__name__}: {failure}"
             given_up = "late" if isinstance(failure, StageLateError) else None
         finally:
             owner.deadline = float("-inf")  # rows that were left in a queue are not computed
             work.cancel()
-        return Run(outcome, loop.time() - start, error, given_up)
+        return Run(None, loop.time() - start, error, given_up)
 
     async def _wait(self, work: "asyncio.Future[Any]", timeout_s: float) -> GivenUp | None:
         """Wait so long, not counting the time in which answering requests go first; but not for ever."""
@@ -153,8 +154,3 @@ class Shadows:
         if comparison.candidate.outcome is not None and comparison.again:
             ratio = comparison.candidate.seconds / max(comparison.again.seconds, 1e-9)
             self._tally.observe(SHADOW_RATIO, "", ratio)
-
-
-def _comparable(outcome: Any, shadow: Shadow) -> Any:
-    shadow.comparator.differences(shadow.given, outcome)
-    return outcome

@@ -33,10 +33,12 @@ class Answered(NamedTuple):
     Attributes:
         scores: of the texts, with details.
         waterfall: where the time of this request went.
+        model: what the pipeline's configuration said.
     """
 
     scores: Scores
     waterfall: Waterfall
+    model: ServedModel
 
 
 class Pipelines(Protocol):
@@ -130,7 +132,7 @@ class TritonPipelines:
             scores = read_scores(_Outputs(explained.outputs), model, batch, details=name == BLS)
         except InferenceServerException as error:
             raise translate(error, url=self.url) from error
-        return Answered(scores, explained.waterfall)
+        return Answered(scores, explained.waterfall, model)
 
     def score_sentences(
         self, sentences: Sequence[str], weight: float | None, on_progress: Callable[[int], None]

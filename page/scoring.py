@@ -66,10 +66,10 @@ def _or_error(answer: Json | ReadabilityError) -> Json:
 def _answer(pipelines: Pipelines, name: str, passages: Sequence[Passage], asked: Asked) -> Json | ReadabilityError:
     parameters: Mapping[str, str | float] = asked.parameters if name == BLS else {}
     try:
-        model = pipelines.served_model(name)
         answered = pipelines.ask(name, [each.text for each in passages], asked.weight, parameters)
     except ReadabilityError as error:
         return error
+    model = answered.model
     scored = scored_passages(passages, answered.scores, model)
     document = scored_document("", scored, sorted(set(answered.scores.answered_by)), model)
     return {

@@ -63,7 +63,7 @@ class StandIn:
         self.entered.set()
         assert self.may_answer.wait(60)
         self._raise(name)
-        return Answered(self._scores(name, texts, weight), waterfall(name))
+        return Answered(self._scores(name, texts, weight), waterfall(name), self.served_model(name))
 
     def score_sentences(
         self, sentences: Sequence[str], weight: float | None, on_progress: Callable[[int], None]
